@@ -1,0 +1,96 @@
+"""Side passes that leave no trace: random streams, modes and buffers are put back as they were.
+
+A plugin that only looks must leave training bit-for-bit as it was without it.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class RandomStream:
+    """Random streams of one's own for torch, NumPy and Python, in place of the global ones.
+
+    Inside ``with stream.on(device):`` every library draws from this stream; the global streams stay where they
+    were, and the next ``with`` goes on where this one ended.
+
+    :param seed: where the stream begins.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._state: dict[str, Any] | None = None
+
+    @contextmanager
+    def on(self, device: torch.device) -> Iterator[None]:
+        """Draw from this stream.
+
+        :param device: the accelerator whose generator is swapped as well as the CPU's.
+        """
+        outer = _random_state(device)
+        try:
+            if self._state is None:
+                torch.manual_seed(self.seed)
+                np.random.seed(self.seed % 2**32)
+                random.seed(self.seed)
+            else:
+                _set_random_state(self._state, device)
+            yield
+        finally:
+            self._state = _random_state(device)
+            _set_random_state(outer, device)
+
+
+def _random_state(device: torch.device) -> dict[str, Any]:
+    state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _set_random_state(state: dict[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(state["numpy"])
+    random.setstate(state["python"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+@contextmanager
+def training_mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Set the model to train or eval mode, and each module back to its own mode afterwards.
+
+    :param model: the model.
+    :param training: True for train mode.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    if all(mode == training for _, mode in modes):
+        yield
+        return
+    model.train(training)
+    try:
+        yield
+    finally:
+        # Parents come first, so that a module's own mode has the last word.
+        for module, mode in modes:
+            module.train(mode)
+
+
+@contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """Put every buffer (batch-norm statistics, say) back to its value afterwards.
+
+    :param model: the model.
+    """
+    saved = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in saved:
+                buffer.copy_(value)

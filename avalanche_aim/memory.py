@@ -1,0 +1,114 @@
+"""What is rehearsed: a small, balanced share of each experience."""
+
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from avalanche.training.storage_policy import ExemplarsBuffer
+from torch.utils.data import default_collate
+
+
+def balanced_choice(targets: Sequence[Hashable], size: int, generator: torch.Generator) -> list[int]:
+    """Choose examples at random, evenly over the targets.
+
+    Targets are visited in rounds, one example each, until ``size`` is reached: every target gets one example
+    where the size allows, counts differ by at most one among targets that still have examples, and where all
+    targets are distinct the choice is uniform.
+
+    :param targets: the target of each example.
+    :param size: examples to choose; all are chosen where there are fewer.
+    :param generator: the only source of randomness.
+    :return: positions in ``targets``, ascending.
+    """
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for position in torch.randperm(len(targets), generator=generator).tolist():
+        groups[targets[position]].append(position)
+    keys = sorted(groups, key=lambda key: groups[key][0])  # independent of the order of first appearance
+    keys = [keys[i] for i in torch.randperm(len(keys), generator=generator).tolist()]
+    chosen: list[int] = []
+    while len(chosen) < min(size, len(targets)):
+        keys = [key for key in keys if groups[key]]
+        chosen.extend(groups[key].pop() for key in keys[: size - len(chosen)])
+    return sorted(chosen)
+
+
+class RehearsalMemory(ExemplarsBuffer):
+    """A share of each past experience, balanced over its targets and never changed afterwards.
+
+    It is an Avalanche storage policy too, so that ``ReplayPlugin(mem_size=memory.max_size,
+    storage_policy=memory)`` rehearses the same examples. Source: arXiv 2509.17348 (2 % of each past task); the
+    published code keeps one example of each distinct target whatever the share, ours never exceeds the share.
+
+    :param size: a float in [0, 1] for a fraction of each experience (1.0 is all of it), an int for a count.
+    :param seed: of the memory's own choice of examples.
+    :raises ValueError: for a fraction outside [0, 1] or a negative count.
+    """
+
+    def __init__(self, size: float | int = 0.02, seed: int = 0) -> None:
+        if isinstance(size, bool) or not isinstance(size, (int, float)):
+            raise TypeError(f"memory: expected a fraction (float) or a count (int), got {size!r}")
+        if isinstance(size, float) and not 0.0 <= size <= 1.0:
+            raise ValueError(f"memory: expected a fraction in [0, 1] (or a count as an int), got {size}")
+        if size < 0:
+            raise ValueError(f"memory: expected a count of 0 or more examples, got {size}")
+        super().__init__(max_size=sys.maxsize)
+        self.size = size
+        self.selected: list[list[int]] = []
+        """For each past experience the rows of its data set that are kept."""
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return sum(len(rows) for rows in self.selected)
+
+    def examples_of(self, length: int) -> int:
+        """How many examples of an experience are kept.
+
+        :param length: the experience's number of examples.
+        """
+        if isinstance(self.size, int):
+            return min(self.size, length)
+        return int(round(self.size * length, 6))  # rounding first: 0.29 * 100 is 28.999…
+
+    def add(self, dataset: Any) -> None:
+        """Keep the share of one more experience.
+
+        :param dataset: its ``AvalancheDataset``; balanced over ``dataset.targets`` where it has them.
+        """
+        size = self.examples_of(len(dataset))
+        if size == 0 and self.size > 0:
+            warnings.warn(
+                f"nothing of this experience is rehearsed: {self.size} of {len(dataset)} examples is less than "
+                "one; give the memory's size as a count (an int) to keep some",
+                stacklevel=2,
+            )
+        targets = list(getattr(dataset, "targets", range(len(dataset))))
+        rows = balanced_choice([int(t) for t in targets], size, self._generator)
+        self.selected.append(rows)
+        if rows:
+            kept = dataset.subset(rows)
+            self.buffer = kept if len(self.buffer) == 0 else self.buffer.concat(kept)
+
+    def post_adapt(self, agent_state: Any, exp: Any) -> None:
+        """Avalanche's storage-policy hook: keep the share of ``exp``."""
+        self.add(exp.dataset)
+
+    def resize(self, strategy: Any, new_size: int) -> None:
+        """Refused: past shares are fixed.
+
+        :raises NotImplementedError: always.
+        """
+        raise NotImplementedError("a RehearsalMemory keeps a share of each experience; choose the share when making it")
+
+    def batch(self, size: int, generator: torch.Generator) -> Any:
+        """Draw a random batch without replacement.
+
+        :param size: examples; all of the memory where it holds fewer.
+        :param generator: the only source of randomness for the choice.
+        :return: the collated batch, as the strategy's data loader would give it.
+        """
+        rows = torch.randperm(len(self), generator=generator)[:size].tolist()
+        collate = getattr(self.buffer, "collate_fn", None) or default_collate
+        return collate([self.buffer[row] for row in rows])

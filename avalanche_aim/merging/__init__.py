@@ -1,0 +1,46 @@
+"""The method, on torch alone: signals, schedules, weights, fusion and history. No Avalanche and no text here."""
+
+from .controller import Merge, MergeController
+from .fusion import merge_, movement, restore_, snapshot
+from .history import History, MergeRecord, MonitorRecord
+from .optimizer import MemoryFineTuning, MemoryOptimizer
+from .presets import PRESETS, Preset, preset
+from .schedule import (
+    AdaptiveInterval,
+    FixedInterval,
+    OncePerTask,
+    RandomInterval,
+    ReferenceInterval,
+    Schedule,
+)
+from .signals import ForgettingSignal, LearningSignal
+from .weights import FixedWeights, ReferenceWeights, SignalWeights, Weighting
+
+__all__ = [
+    "PRESETS",
+    "AdaptiveInterval",
+    "FixedInterval",
+    "FixedWeights",
+    "ForgettingSignal",
+    "History",
+    "LearningSignal",
+    "MemoryFineTuning",
+    "MemoryOptimizer",
+    "Merge",
+    "MergeController",
+    "MergeRecord",
+    "MonitorRecord",
+    "OncePerTask",
+    "Preset",
+    "RandomInterval",
+    "ReferenceInterval",
+    "ReferenceWeights",
+    "Schedule",
+    "SignalWeights",
+    "Weighting",
+    "merge_",
+    "movement",
+    "preset",
+    "restore_",
+    "snapshot",
+]

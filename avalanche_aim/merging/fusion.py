@@ -1,0 +1,68 @@
+"""Rehearsal-based fusion: task vectors and the in-place merge.
+
+Source: arXiv 2509.17348, rehearsal-based fusion. ``weights`` is always the list of trainable tensors; frozen
+weights and buffers never come here.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def snapshot(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Copy the weights.
+
+    :param weights: the trainable tensors.
+    :return: detached copies, in the same order.
+    """
+    return [w.detach().clone() for w in weights]
+
+
+@torch.no_grad()
+def restore_(weights: Sequence[Tensor], saved: Sequence[Tensor]) -> None:
+    """Write saved copies back into the weights, in place.
+
+    :param weights: the trainable tensors.
+    :param saved: what :func:`snapshot` returned for them.
+    """
+    torch._foreach_copy_(list(weights), list(saved))
+
+
+@torch.no_grad()
+def movement(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
+    """Σ_i |τ_i| of the task vector τ = weights − previous, summed over all tensors.
+
+    :param weights: the trainable tensors now.
+    :param previous: their copies from the previous merge.
+    :return: the L1 length, as a Python float (the one host synchronisation of a merge).
+    """
+    device = weights[0].device
+    parts = [(w.float() - p.float()).abs().sum().to(device) for w, p in zip(weights, previous, strict=True)]
+    return float(torch.stack(parts).sum())
+
+
+@torch.no_grad()
+def merge_(
+    weights: Sequence[Tensor],
+    previous: Sequence[Tensor],
+    trained: Sequence[Tensor],
+    alpha_new: float,
+    alpha_past: float,
+) -> None:
+    """θ ← θ_prev + α₁·τ_new + α₂·τ_past, in place.
+
+    τ_new = θ_j − θ_prev is what training on the new task added, τ_past = θ_mem − θ_j what fine-tuning on the
+    memory added after it. The sum is computed as θ_j + (α₁ − 1)·τ_new + α₂·τ_past, which is the same and
+    leaves the weights unchanged to the bit for α₁ = 1 and τ_past = 0. Weights of half precision are merged in
+    single precision, so that small task vectors are not rounded away before they are added.
+
+    :param weights: the trainable tensors; they hold θ_mem and receive the result.
+    :param previous: θ_prev, copies from the previous merge.
+    :param trained: θ_j, copies from before the memory fine-tuning.
+    :param alpha_new: α₁.
+    :param alpha_past: α₂.
+    """
+    for w, p, t in zip(weights, previous, trained, strict=True):
+        memory, start, end = w.float(), p.float(), t.float()
+        w.copy_(end + (end - start) * (alpha_new - 1.0) + (memory - end) * alpha_past)

@@ -1,0 +1,130 @@
+"""What happened: one record a merge, one a monitored iteration, as CSV and JSON."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .controller import Merge
+
+
+@dataclass(frozen=True)
+class MonitorRecord:
+    """One monitored iteration.
+
+    ``iteration`` counts from 1 in its experience; ``status`` is "collecting", "quiet", "active", "forced" or,
+    for a historical loss that was not finite, "skipped"; ``active`` says whether it counted as an activation.
+    """
+
+    experience: int
+    iteration: int
+    training_loss: float
+    historical_loss: float
+    threshold: float | None
+    status: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class MergeRecord:
+    """One merge: where it happened, what was decided, and what the memory fine-tuning did to the memory loss.
+
+    ``memory_loss_before`` and ``memory_loss_after`` are the losses of the first and the last memory batch, each
+    taken before its optimizer step; None where there was no memory iteration. ``merged`` is False where the
+    merge was given up because a memory loss was not finite; the weights then stayed as training left them.
+    """
+
+    experience: int
+    iteration: int
+    reason: str
+    interval: int | None
+    elapsed: int
+    learning_signal: float
+    upward: int
+    downward: int
+    threshold: float | None
+    activations: int
+    alpha_new: float
+    alpha_past: float
+    memory_iterations: int
+    next_interval: int | None
+    memory_loss_before: float | None
+    memory_loss_after: float | None
+    merged: bool
+
+    @classmethod
+    def of(cls, decision: Merge, losses: Sequence[float], merged: bool, **where: int) -> "MergeRecord":
+        """Join a decision with what its memory fine-tuning measured.
+
+        :param decision: what the controller decided.
+        :param losses: the losses of the memory iterations.
+        :param merged: whether the weights were merged.
+        :param where: ``experience`` and ``iteration``.
+        """
+        before, after = (losses[0], losses[-1]) if losses else (None, None)
+        return cls(**where, **asdict(decision), memory_loss_before=before, memory_loss_after=after, merged=merged)
+
+
+@dataclass
+class History:
+    """All records of a run, in order of time."""
+
+    merges: list[MergeRecord] = field(default_factory=list)
+    iterations: list[MonitorRecord] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the records as plain data."""
+        return {
+            "merges": [asdict(record) for record in self.merges],
+            "iterations": [asdict(record) for record in self.iterations],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, list[dict[str, Any]]]) -> "History":
+        """Build a history from what :meth:`to_dict` returned.
+
+        :param data: the records as plain data.
+        :raises ValueError: if a record has missing or unknown fields.
+        """
+        try:
+            return cls(
+                [MergeRecord(**record) for record in data["merges"]],
+                [MonitorRecord(**record) for record in data["iterations"]],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"expected a history with 'merges' and 'iterations' and their fields: {error}") from error
+
+    def write(self, folder: Path | str, stem: str = "history") -> list[Path]:
+        """Write ``<stem>.json``, ``<stem>_merges.csv`` and ``<stem>_iterations.csv``.
+
+        :param folder: an existing folder.
+        :param stem: how the file names begin.
+        :return: the files written. JSON has null where a number is not finite.
+        """
+        folder = Path(folder)
+        path = folder / f"{stem}.json"
+        path.write_text(json.dumps(_finite(self.to_dict()), allow_nan=False) + "\n", encoding="utf-8")
+        merges, iterations = folder / f"{stem}_merges.csv", folder / f"{stem}_iterations.csv"
+        _write_csv(merges, MergeRecord, self.merges)
+        _write_csv(iterations, MonitorRecord, self.iterations)
+        return [path, merges, iterations]
+
+
+def _write_csv(path: Path, kind: type, records: Sequence[Any]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(kind)])
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
+
+
+def _finite(value: Any) -> Any:
+    """Replace what JSON cannot hold (NaN and the infinities) by None."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value

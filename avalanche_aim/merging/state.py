@@ -1,0 +1,32 @@
+"""What every stateful part of the method shares: its state as plain data."""
+
+from copy import deepcopy
+from typing import Any, ClassVar
+
+
+class Stateful:
+    """A part whose state is a handful of plain attributes.
+
+    A subclass names them in ``STATE``; they hold numbers, strings, ``None`` and lists of those, so that a
+    checkpoint can be written as JSON.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as plain data, safe to keep while this part goes on."""
+        return {name: deepcopy(getattr(self, name)) for name in self.STATE}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: a mapping with exactly the names in ``STATE``.
+        :raises ValueError: if names are missing or unknown.
+        """
+        if set(state) != set(self.STATE):
+            raise ValueError(
+                f"{type(self).__name__} expected the state {sorted(self.STATE)}, got {sorted(state)}; "
+                "load it into the same kind of object that wrote it"
+            )
+        for name, value in state.items():
+            setattr(self, name, deepcopy(value))

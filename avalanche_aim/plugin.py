@@ -1,0 +1,188 @@
+"""AIMMerging as an Avalanche plugin: the hooks, and nothing else."""
+
+import math
+import warnings
+from typing import Any
+
+from avalanche.evaluation.metric_results import MetricValue
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor
+
+from .memory import RehearsalMemory
+from .merging import (
+    ForgettingSignal,
+    History,
+    LearningSignal,
+    MemoryFineTuning,
+    MemoryOptimizer,
+    MergeController,
+    MergeRecord,
+    MonitorRecord,
+    Schedule,
+    Weighting,
+    merge_,
+    movement,
+    restore_,
+    snapshot,
+)
+from .merging import preset as preset_named
+from .rehearsal import Rehearsal
+
+
+class AIMMergingPlugin(SupervisedPlugin):
+    """Continual learning by adaptive iterative model merging (AIMMerging, arXiv 2509.17348).
+
+    While the model trains on a new experience, the plugin watches the learning signal and the loss on a small
+    rehearsal memory, decides when to merge, and fuses what was just learned with what a short fine-tuning on the
+    memory brings back. The first experience has no memory and trains undisturbed. It works with any SGD template
+    of Avalanche, any model with trainable parameters, and beside other plugins::
+
+        strategy = Naive(model=model, optimizer=optimizer, criterion=criterion, plugins=[AIMMergingPlugin()])
+
+    ``history`` holds every merge and every monitored iteration; the signals, the interval, the weights and the
+    merges are also published as Avalanche metric values under ``AIM/``.
+
+    :param preset: "paper" (the paper's text, the default) or "reference" (the published code's decisions). It
+        gives every setting below that is left at None; docs/method.md lists both.
+    :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`.
+    :param memory: what is rehearsed: a fraction of each experience (float in [0, 1]), a count of examples (int),
+        or a :class:`~avalanche_aim.memory.RehearsalMemory`.
+    :param weights: chooses (α₁, α₂), a :class:`~avalanche_aim.merging.Weighting`.
+    :param window: learning signals that are kept (L_w).
+    :param threshold_factor: of the mean historical loss, for the forgetting threshold.
+    :param memory_optimizer: whose optimizer state fine-tunes on the memory: "shared", "fresh" or "own".
+    :param memory_batch_size: examples of a memory batch; the training batch size by default.
+    :param max_grad_norm: the gradient norm at which memory iterations are clipped; infinity for none.
+    :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
+    :param seed: of the memory's choice, its batches and the dropout in passes over it; the global random streams
+        are never touched.
+    :raises ValueError: for a setting out of range; the message says what was expected.
+    """
+
+    def __init__(
+        self,
+        preset: str = "paper",
+        schedule: Schedule | None = None,
+        memory: float | int | RehearsalMemory = 0.02,
+        *,
+        weights: Weighting | None = None,
+        window: int | None = None,
+        threshold_factor: float | None = None,
+        memory_optimizer: MemoryOptimizer | None = None,
+        memory_batch_size: int | None = None,
+        max_grad_norm: float | None = None,
+        monitor_mode: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        chosen = preset_named(preset)
+        if schedule is not None and not isinstance(schedule, Schedule):
+            raise TypeError(f"schedule: expected a Schedule such as AdaptiveInterval(), got {schedule!r}")
+        self.memory = memory if isinstance(memory, RehearsalMemory) else RehearsalMemory(memory, seed)
+        factor = chosen.threshold_factor if threshold_factor is None else threshold_factor
+        norm = chosen.max_grad_norm if max_grad_norm is None else max_grad_norm
+        self.controller = MergeController(
+            schedule or chosen.schedule(),
+            weights or chosen.weights,
+            LearningSignal(window or chosen.window),
+            ForgettingSignal(factor, extra_losses=chosen.extra_losses),
+        )
+        self.rehearsal = Rehearsal(
+            self.memory,
+            MemoryFineTuning(memory_optimizer or chosen.memory_optimizer, norm),
+            memory_batch_size,
+            monitor_mode or chosen.monitor_mode,
+            seed,
+        )
+        self.history = History()
+        self._weights: list[Tensor] = []
+        self._previous: list[Tensor] = []
+        self._iteration = 0
+        self._warned = False
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Take θ_prev and start signals and intervals anew, where there is something to rehearse."""
+        self._weights = [p for p in strategy.model.parameters() if p.requires_grad]
+        if not self._weights:
+            raise ValueError(
+                f"{type(strategy.model).__name__} has no trainable parameter (requires_grad=True): there is nothing "
+                "to merge; unfreeze some weights or add LoRA"
+            )
+        self._previous = []
+        self._iteration = 0
+        if len(self.memory) > 0:
+            self._previous = snapshot(self._weights)
+            self.controller.start()
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Monitor the historical loss, and merge when it is time."""
+        if not self._previous:
+            return
+        self._iteration += 1
+        loss = self.rehearsal.historical_loss(strategy)
+        reason = None
+        if math.isfinite(loss):
+            reason = self.controller.observe(loss)
+        else:
+            self.controller.skip()
+            self._warn_once(f"the historical loss is {loss}; such iterations are ignored, and no merge is made at them")
+        self._record_iteration(strategy, loss)
+        if reason is not None:
+            self._merge(strategy, reason)
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Merge once more where the schedule says so, then remember a share of this experience."""
+        if self._previous and self.controller.schedule.merges_at_end and self.controller.elapsed:
+            self._merge(strategy, "end")
+        self._previous = []
+        self.memory.add(strategy.experience.dataset)
+
+    def _merge(self, strategy: Any, reason: str) -> None:
+        decision = self.controller.merge(movement(self._weights, self._previous), reason)
+        trained = snapshot(self._weights)
+        losses = self.rehearsal.fine_tune(strategy, self._weights, decision.memory_iterations)
+        merged = math.isfinite(decision.learning_signal) and all(map(math.isfinite, losses))
+        if merged:
+            merge_(self._weights, self._previous, trained, decision.alpha_new, decision.alpha_past)
+        else:
+            restore_(self._weights, trained)
+            self._warn_once("a memory loss was not finite; that merge was given up and the trained weights kept")
+        restore_(self._previous, self._weights)
+        record = MergeRecord.of(decision, losses, merged, **self._where(strategy))
+        self.history.merges.append(record)
+        self._publish(
+            strategy,
+            LearningSignal=record.learning_signal,
+            AlphaNew=record.alpha_new,
+            AlphaPast=record.alpha_past,
+            Interval=record.next_interval,
+            Merge=len(self.history.merges),
+        )
+
+    def _record_iteration(self, strategy: Any, loss: float) -> None:
+        forgetting = self.controller.forgetting
+        status = forgetting.status if math.isfinite(loss) else "skipped"
+        record = MonitorRecord(
+            **self._where(strategy),
+            training_loss=float(strategy.loss),
+            historical_loss=loss,
+            threshold=forgetting.threshold,
+            status=status,
+            active=status in ("active", "forced"),
+        )
+        self.history.iterations.append(record)
+        self._publish(strategy, HistoricalLoss=loss, Threshold=record.threshold)
+
+    def _where(self, strategy: Any) -> dict[str, int]:
+        return {"experience": strategy.experience.current_experience, "iteration": self._iteration}
+
+    def _publish(self, strategy: Any, **values: float | None) -> None:
+        for name, value in values.items():
+            if value is not None:
+                metric = MetricValue(self, f"AIM/{name}", value, strategy.clock.train_iterations)  # type: ignore[arg-type]
+                strategy.evaluator.publish_metric_value(metric)
+
+    def _warn_once(self, message: str) -> None:
+        if not self._warned:
+            warnings.warn(f"AIMMerging: {message} (said once)", stacklevel=3)
+            self._warned = True

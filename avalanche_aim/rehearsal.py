@@ -1,0 +1,97 @@
+"""Passes over the memory through the strategy itself, so that its own forward and criterion keep their meaning."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .isolation import RandomStream, kept_buffers, training_mode
+from .memory import RehearsalMemory
+from .merging import MemoryFineTuning
+
+
+class Rehearsal:
+    """The two uses of the memory: the historical loss, and the memory fine-tuning.
+
+    Neither leaves a trace outside the weights (and, for a shared optimizer state, the optimizer): random streams,
+    modes, buffers, gradients and the strategy's current batch are put back.
+
+    :param memory: what is rehearsed.
+    :param fine_tuning: how the memory iterations are taken.
+    :param batch_size: examples of a memory batch, or None for the strategy's training batch size.
+    :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
+    :param seed: of the choice of batches and of dropout in these passes.
+    :raises ValueError: for an unknown mode or a batch size below 1.
+    """
+
+    def __init__(
+        self,
+        memory: RehearsalMemory,
+        fine_tuning: MemoryFineTuning,
+        batch_size: int | None,
+        monitor_mode: str,
+        seed: int,
+    ) -> None:
+        if monitor_mode not in ("eval", "train"):
+            raise ValueError(f"monitor_mode: expected 'eval' or 'train', got {monitor_mode!r}")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"memory_batch_size: expected at least 1 example or None, got {batch_size}")
+        self.memory = memory
+        self.fine_tuning = fine_tuning
+        self.batch_size = batch_size
+        self.monitor_training = monitor_mode == "train"
+        # One stream each: how often merges happen must not change what monitoring sees.
+        self._monitor_rows = torch.Generator().manual_seed(seed)
+        self._merge_rows = torch.Generator().manual_seed(seed + 1)
+        self._monitor_noise = RandomStream(seed + 2)
+        self._merge_noise = RandomStream(seed + 3)
+
+    def historical_loss(self, strategy: Any) -> float:
+        """The loss of one memory batch, without gradient.
+
+        :param strategy: the training strategy.
+        """
+        with (
+            self._monitor_noise.on(strategy.device),
+            training_mode(strategy.model, self.monitor_training),
+            kept_buffers(strategy.model),
+            _kept_batch(strategy),
+            torch.no_grad(),
+        ):
+            return float(self._loss(strategy, self._monitor_rows))
+
+    def fine_tune(self, strategy: Any, weights: list[Tensor], iterations: int) -> list[float]:
+        """Fine-tune on the memory, in place.
+
+        :param strategy: the training strategy.
+        :param weights: its trainable weights.
+        :param iterations: optimizer steps to take.
+        :return: the loss of each step, taken before it.
+        """
+        with (
+            self._merge_noise.on(strategy.device),
+            training_mode(strategy.model, True),
+            kept_buffers(strategy.model),
+            _kept_batch(strategy),
+        ):
+            return self.fine_tuning.run(
+                strategy.optimizer, weights, lambda: self._loss(strategy, self._merge_rows), iterations
+            )
+
+    def _loss(self, strategy: Any, rows: torch.Generator) -> Tensor:
+        strategy.mbatch = self.memory.batch(self.batch_size or strategy.train_mb_size, rows)
+        strategy._unpack_minibatch()
+        strategy.mb_output = strategy.forward()
+        return strategy.criterion()
+
+
+@contextmanager
+def _kept_batch(strategy: Any) -> Iterator[None]:
+    """Put the training batch, its output and its loss back."""
+    kept = strategy.mbatch, strategy.mb_output, strategy.loss
+    try:
+        yield
+    finally:
+        strategy.mbatch, strategy.mb_output, strategy.loss = kept
