@@ -164,7 +164,7 @@ class AIMMergingPlugin(SupervisedPlugin):
         status = forgetting.status if math.isfinite(loss) else "skipped"
         record = MonitorRecord(
             **self._where(strategy),
-            training_loss=float(strategy.loss),
+            training_loss=float(strategy.loss.detach()),
             historical_loss=loss,
             threshold=forgetting.threshold,
             status=status,

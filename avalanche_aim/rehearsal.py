@@ -60,7 +60,7 @@ class Rehearsal:
             _kept_batch(strategy),
             torch.no_grad(),
         ):
-            return float(self._loss(strategy, self._monitor_rows))
+            return float(self._loss(strategy, self._monitor_rows).detach())
 
     def fine_tune(self, strategy: Any, weights: list[Tensor], iterations: int) -> list[float]:
         """Fine-tune on the memory, in place.

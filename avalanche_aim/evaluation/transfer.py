@@ -1,0 +1,82 @@
+"""The R matrix and what follows from it.
+
+R[i][j] is the score on task j's test set after training on task i (0-based, T tasks). It is the only stored
+result: every number below is a pure function of it. Scores are percentages here; any scale works.
+
+Definitions differ between papers and tools (BWT over T tasks or T − 1, for one), so :data:`DEFINITIONS` goes along
+wherever the numbers are written.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+DEFINITIONS = {
+    "OP": "overall performance: mean_j R[T-1][j]",
+    "BWT": "backward transfer: sum_{j<T-1} (R[T-1][j] - R[j][j]) / (T-1); Lopez-Paz and Ranzato 2017, eq. 3",
+    "Forgetting": "mean over j<T-1 of max_{i>=j} R[i][j] - R[T-1][j]",
+}
+"""What each metric means."""
+
+
+def result_matrix(rows: Sequence[Sequence[float | None]]) -> Matrix:
+    """Make an R matrix from rows that may be short or have None where nothing was measured.
+
+    :param rows: R[i][j], one row a trained task.
+    :return: shape (T, T) with NaN where nothing was measured.
+    :raises ValueError: if a row is longer than there are tasks, or there is none.
+    """
+    size = len(rows)
+    if size == 0 or any(len(row) > size for row in rows):
+        raise ValueError(f"R: expected T rows of at most T scores, got rows of {[len(row) for row in rows]}")
+    matrix = np.full((size, size), np.nan)
+    for i, row in enumerate(rows):
+        matrix[i, : len(row)] = [np.nan if score is None else score for score in row]
+    return matrix
+
+
+def overall_performance(r: Matrix) -> float:
+    """OP = mean_j R[T−1][j].
+
+    :param r: shape (T, T).
+    """
+    return float(_checked(r)[-1].mean())
+
+
+def backward_transfer(r: Matrix) -> float:
+    """BWT = Σ_{j<T−1} (R[T−1][j] − R[j][j]) / (T−1); NaN for a single task, which has none.
+
+    Lopez-Paz and Ranzato, *Gradient Episodic Memory* (2017), equation 3.
+
+    :param r: shape (T, T).
+    """
+    last, diagonal = _checked(r)[-1, :-1], np.diag(r)[:-1]
+    return float((last - diagonal).mean()) if len(last) else float("nan")
+
+
+def forgetting(r: Matrix) -> float:
+    """Mean over j < T−1 of max_{i≥j} R[i][j] − R[T−1][j]; NaN for a single task.
+
+    :param r: shape (T, T).
+    """
+    best = [np.nanmax(_checked(r)[j:, j]) for j in range(len(r) - 1)]
+    return float((np.array(best) - r[-1, :-1]).mean()) if best else float("nan")
+
+
+def summary(r: Matrix) -> dict[str, float]:
+    """All metrics by the names of :data:`DEFINITIONS`.
+
+    :param r: shape (T, T).
+    """
+    return {"OP": overall_performance(r), "BWT": backward_transfer(r), "Forgetting": forgetting(r)}
+
+
+def _checked(r: Matrix) -> Matrix:
+    if r.ndim != 2 or r.shape[0] != r.shape[1] or len(r) == 0:
+        raise ValueError(f"R: expected a square matrix, got shape {r.shape}")
+    if np.isnan(r[-1]).any() or np.isnan(np.diag(r)).any():
+        raise ValueError("R: expected its last row and its diagonal to be measured; evaluate every task after the last")
+    return r

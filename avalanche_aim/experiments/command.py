@@ -1,0 +1,120 @@
+"""The command line that the benchmark examples share."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLScenario
+
+from ..memory import RehearsalMemory
+from ..text import DEFAULT_MODEL, LanguageModel
+from .output import draw_results, write_results
+from .runner import Result, Settings, run
+from .strategies import STRATEGIES, check_strategies
+from .tables import results_table
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp32": None}
+
+
+def parser(description: str, orders: str) -> argparse.ArgumentParser:
+    """Make the command line of a benchmark example.
+
+    :param description: what the example shows.
+    :param orders: which orders there are, for the help text.
+    """
+    p = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument("--data", default="sample", help='"sample", or a folder with train, dev and test')
+    p.add_argument("--order", default="1", help=f"{orders}; or tasks, separated by commas")
+    p.add_argument("--model", default=DEFAULT_MODEL, help='a Hugging Face id, a folder, "tiny" or "tiny-t5"')
+    p.add_argument("--strategies", nargs="+", default=["naive", "replay", "aim"], metavar="NAME",
+                   help=f"what to compare: {', '.join(STRATEGIES)}")  # fmt: skip
+    p.add_argument("--seed", "--seeds", nargs="+", type=int, default=[0], dest="seeds", metavar="N", help="seeds")
+    p.add_argument("--epochs", type=int, default=1, help="passes over each task's training data")
+    p.add_argument("--batch-size", type=int, default=8, help="training examples of an iteration")
+    p.add_argument("--learning-rate", type=float, default=Settings.learning_rate, help="of AdamW")
+    p.add_argument("--memory", type=_memory, default=0.02,
+                   help="rehearsed of each past task: a fraction (0.02) or a count (8)")  # fmt: skip
+    p.add_argument("--train-per-task", type=int, metavar="N", help="training examples a task; all by default")
+    p.add_argument("--eval-per-task", type=int, metavar="N", help="evaluated examples a task; all by default")
+    p.add_argument("--stream", choices=["test", "dev"], default="test", help="what to evaluate on")
+    p.add_argument("--max-prompt-tokens", type=int, default=512, help="longer prompts are shortened in the middle")
+    p.add_argument("--precision", choices=list(PRECISIONS), default="bf16", help="bf16 is autocast, weights stay fp32")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
+    p.add_argument("--out", type=Path, default=Path("results"), help="folder for results, histories and plots")
+    return p
+
+
+def compare(make_benchmark: Callable[..., CLScenario], command: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    """Run the comparison that the command line asks for, and print its table.
+
+    :param make_benchmark: ``standard_cl`` or a function like it.
+    :param command: from :func:`parser`.
+    :param argv: the arguments, or None for the process's own.
+    :return: the exit status.
+    """
+    arguments = command.parse_args(argv)
+    try:
+        models, benchmark, settings = _prepare(make_benchmark, arguments)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        print(f"{command.prog}: {error}", file=sys.stderr)
+        return 2
+    configuration = {key: value if isinstance(value, (int, float, list)) else str(value)
+                     for key, value in vars(arguments).items()}  # fmt: skip
+    results: list[Result] = []
+    for seed, model in models.items():
+        for name in arguments.strategies:
+            results.append(run(name, model, benchmark, replace(settings, seed=seed)))
+            write_results(results, arguments.out, configuration)
+    files = draw_results(results, arguments.out)
+    print(f"\nExact match in percent after the last task ({arguments.stream} split); OP and BWT over all tasks.\n")
+    print(results_table(results))
+    print(f"\nWritten to {arguments.out}: results.json, R_*.csv, history_*"
+          f"{', ' + ', '.join(f.name for f in files) if files else ' (no plots: matplotlib is not installed)'}")  # fmt: skip
+    return 0
+
+
+def _prepare(
+    make_benchmark: Callable[..., CLScenario], arguments: argparse.Namespace
+) -> tuple[dict[int, LanguageModel], CLScenario, Settings]:
+    """Check everything that can be checked before training starts."""
+    for name, value in (("--epochs", arguments.epochs), ("--batch-size", arguments.batch_size)):
+        if value < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {value}")
+    if not arguments.learning_rate > 0:
+        raise ValueError(f"--learning-rate: expected a positive number, got {arguments.learning_rate}")
+    check_strategies(arguments.strategies)
+    RehearsalMemory(arguments.memory)
+    order: Any = arguments.order.split(",") if "," in arguments.order else arguments.order
+    autocast = PRECISIONS[arguments.precision]
+    models = {seed: LanguageModel.from_pretrained(arguments.model, seed=seed, autocast=autocast)
+              for seed in dict.fromkeys(arguments.seeds)}  # fmt: skip
+    tokenizer = next(iter(models.values())).tokenizer
+    benchmark = make_benchmark(
+        order=order,
+        tokenizer=tokenizer,
+        data=arguments.data,
+        train_per_task=arguments.train_per_task,
+        eval_per_task=arguments.eval_per_task,
+        max_prompt_tokens=arguments.max_prompt_tokens,
+    )
+    if benchmark.truncated:
+        print(f"{benchmark.truncated} prompts are longer than {arguments.max_prompt_tokens} tokens and were shortened.")
+    torch.empty(0, device=arguments.device)  # an unknown device is an error now, not after the first task
+    settings = Settings(
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        memory=arguments.memory,
+        device=arguments.device,
+        stream=arguments.stream,
+    )
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    return models, benchmark, settings
+
+
+def _memory(text: str) -> float | int:
+    return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -1,0 +1,87 @@
+"""Plots of a run: the signals with the merges, and R as a heat map."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..merging import History
+from .runner import Result
+
+
+def plot_signals(history: History, path: Path, title: str = "", tasks: Sequence[str] = ()) -> None:
+    """Draw training loss, historical loss, threshold, merges, interval and learning signal over iterations.
+
+    Experiences follow one another on the iteration axis; the first has no memory and is not monitored.
+
+    :param history: of an AIM run with at least one monitored iteration.
+    :param path: the PNG to write.
+    :param title: over the plot.
+    :param tasks: the names of the experiences.
+    """
+    from matplotlib.figure import Figure
+
+    offsets, start = {}, 0
+    for experience in dict.fromkeys(record.experience for record in history.iterations):
+        offsets[experience] = start
+        start += max(r.iteration for r in history.iterations if r.experience == experience)
+    x = [offsets[r.experience] + r.iteration for r in history.iterations]
+    at = [offsets[m.experience] + m.iteration for m in history.merges]
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    losses, intervals, movement = figure.subplots(3, 1, sharex=True, height_ratios=[3, 1, 1])
+
+    losses.plot(x, [r.training_loss for r in history.iterations], color="0.75", lw=1, label="training loss")
+    losses.plot(x, [r.historical_loss for r in history.iterations], color="C0", lw=1.2, label="historical loss")
+    thresholds = [float("nan") if r.threshold is None else r.threshold for r in history.iterations]
+    losses.plot(x, thresholds, color="C3", lw=1.2, ls="--", label="forgetting threshold")
+    active = [(i, r.historical_loss) for i, r in zip(x, history.iterations, strict=True) if r.active]
+    if active:
+        losses.scatter(*zip(*active, strict=True), color="C3", s=22, zorder=3, label="activation")
+    for number, place in enumerate(at):
+        for axis in (losses, intervals, movement):
+            label = "merge" if number == 0 and axis is losses else None
+            axis.axvline(place, color="C2", lw=0.8, alpha=0.6, label=label)
+    losses.set_ylabel("loss")
+    losses.set_title(title)
+    losses.legend(loc="upper right", fontsize=8, ncols=5)
+
+    intervals.step(at, [m.elapsed for m in history.merges], where="pre", color="C4", marker="o", ms=3)
+    intervals.set_ylabel("iterations\nsince merge")
+    movement.plot(at, [m.learning_signal for m in history.merges], color="C1", marker="o", ms=3)
+    movement.set_ylabel("learning\nsignal Λ")
+    movement.set_xlabel("monitored iteration")
+    for experience, begin in offsets.items():
+        name = tasks[experience] if experience < len(tasks) else f"experience {experience}"
+        losses.axvline(begin, color="0.4", lw=1, ls=":")
+        losses.annotate(name, (begin, 1), xycoords=("data", "axes fraction"), fontsize=9, va="top", xytext=(3, -3),
+                        textcoords="offset points")  # fmt: skip
+    figure.savefig(path, dpi=110)
+
+
+def plot_results(results: Sequence[Result], path: Path) -> None:
+    """Draw R of each run as a heat map, side by side.
+
+    :param results: runs over the same tasks.
+    :param path: the PNG to write.
+    """
+    from matplotlib.figure import Figure
+
+    tasks = results[0].tasks
+    figure = Figure(figsize=(1.2 + (0.7 * len(tasks) + 0.8) * len(results), 1.6 + 0.7 * len(tasks)), layout="constrained")
+    axes = figure.subplots(1, len(results), squeeze=False)[0]
+    for axis, result in zip(axes, results, strict=True):
+        values = [[float("nan")] * len(tasks) for _ in tasks]
+        for i, row in enumerate(result.r):
+            for j, score in enumerate(row[: len(tasks)]):
+                values[i][j] = float("nan") if score is None else score
+        image = axis.imshow(values, vmin=0, vmax=100, cmap="viridis")
+        for i, row in enumerate(values):
+            for j, score in enumerate(row):
+                if score == score:
+                    color = "white" if score < 60 else "black"
+                    axis.text(j, i, f"{score:.0f}", ha="center", va="center", color=color, fontsize=9)
+        axis.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right")
+        axis.set_yticks(range(len(tasks)), tasks)
+        axis.set_title(f"{result.strategy}\nOP {result.metrics['OP']:.1f}, BWT {result.metrics['BWT']:+.1f}", fontsize=10)
+        axis.set_xlabel("evaluated on")
+    axes[0].set_ylabel("after training on")
+    figure.colorbar(image, ax=list(axes), label="exact match, %", shrink=0.8)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,127 @@
+"""Train one strategy on one stream and measure it."""
+
+import time
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLScenario
+from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin
+
+from ..evaluation import ResultMatrix, summary, text_metrics
+from ..merging import History
+from ..plugin import AIMMergingPlugin
+from ..text import LanguageModel
+from .progress import Progress
+from .strategies import STRATEGIES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all strategies of a comparison share.
+
+    :param epochs: passes over each task's training data.
+    :param batch_size: training examples of an iteration; replay and memory batches have as many again.
+    :param eval_batch_size: examples of an evaluation batch.
+    :param learning_rate: of AdamW, without weight decay, constant; its state starts anew in each task.
+    :param memory: rehearsed share (float) or count (int) of each past task.
+    :param seed: of data order, dropout and the memory.
+    :param device: where to train.
+    :param stream: "test", or "dev" for choices that must not look at test data.
+    """
+
+    epochs: int = 1
+    batch_size: int = 8
+    eval_batch_size: int = 16
+    learning_rate: float = 5e-4
+    memory: float | int = 0.02
+    seed: int = 0
+    device: str = "cpu"
+    stream: str = "test"
+
+
+@dataclass
+class Result:
+    """What one run measured: R in percent (None where not measured), minutes, and the merges."""
+
+    strategy: str
+    seed: int
+    tasks: list[str]
+    r: list[list[float | None]]
+    minutes: float
+    training_minutes: float
+    metrics: dict[str, float]
+    label_accuracy: list[float]
+    merges: int | None
+    history: History | None = field(default=None, repr=False)
+
+
+def run(name: str, model: LanguageModel, benchmark: CLScenario, settings: Settings, progress: bool = True) -> Result:
+    """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
+
+    :param name: a key of :data:`STRATEGIES`.
+    :param model: the model to start from; it stays as it is.
+    :param benchmark: a text benchmark.
+    :param settings: how to train.
+    :param progress: whether to show a progress bar.
+    """
+    torch.manual_seed(settings.seed)
+    model = deepcopy(model)
+    plugins = STRATEGIES[name](settings.memory, settings.seed)
+    evaluation = benchmark.streams[settings.stream]
+    matrix = ResultMatrix(settings.stream)
+    metrics = [metric for metric in text_metrics() if not isinstance(metric, ResultMatrix)]
+    bar = Progress(f"{name}, seed {settings.seed}", _examples(benchmark, evaluation, settings)) if progress else None
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),
+        criterion=model.criterion,
+        train_mb_size=settings.batch_size,
+        train_epochs=settings.epochs,
+        eval_mb_size=settings.eval_batch_size,
+        device=settings.device,
+        plugins=[*plugins, *([bar] if bar else [])],
+        evaluator=EvaluationPlugin(*metrics, matrix, loggers=[_Silent()]),
+    )
+    start, training, last = time.perf_counter(), 0.0, {}
+    try:
+        for number, experience in enumerate(benchmark.train_stream):
+            began = time.perf_counter()
+            strategy.train(experience, reset_optimizer_state=True)
+            training += time.perf_counter() - began
+            last = strategy.eval(evaluation[: number + 1])
+    finally:
+        if bar:
+            bar.close()
+    history = next((p.history for p in plugins if isinstance(p, AIMMergingPlugin)), None)
+    accuracy = [value for key, value in sorted(last.items()) if key.startswith("LabelAccuracy_Exp")]
+    r = matrix.result()
+    assert r is not None
+    return Result(
+        strategy=name,
+        seed=settings.seed,
+        tasks=[experience.task_name for experience in benchmark.train_stream],
+        r=matrix.rows,
+        minutes=(time.perf_counter() - start) / 60,
+        training_minutes=training / 60,
+        metrics=summary(r),
+        label_accuracy=[100.0 * value for value in accuracy],
+        merges=None if history is None else len(history.merges),
+        history=history,
+    )
+
+
+class _Silent:
+    """A logger that logs nothing, so that Avalanche does not warn of having none."""
+
+    def log_metrics(self, values: Any) -> None:
+        """Do nothing."""
+
+
+def _examples(benchmark: CLScenario, evaluation: Any, settings: Settings) -> int:
+    """Examples that a run trains on and evaluates, in all."""
+    trained = sum(len(e.dataset) for e in benchmark.train_stream) * settings.epochs
+    sizes = [len(e.dataset) for e in evaluation]
+    return trained + sum(sum(sizes[: i + 1]) for i in range(len(sizes)))

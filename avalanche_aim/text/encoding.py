@@ -1,0 +1,171 @@
+"""Tokenising, and packing a prompt with its answer into one row of fixed length.
+
+Avalanche's strategies concatenate, slice and clone ``x`` as one tensor, so each example is one LongTensor::
+
+    [task, target, n_prompt, n_answer, prompt tokens …, answer tokens …, -100 …]
+
+``task`` and ``target`` say which labels compete and which class the answer is; the model trims the padding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+PAD = -100
+HEADER = 4
+Style = Literal["causal", "seq2seq"]
+
+
+@dataclass(frozen=True)
+class AnswerSpace:
+    """All answers of a stream that are scored as classes.
+
+    Classes are numbered over the whole stream; tasks that share a label text share the class. If any task is
+    open generation, one more class, the last, stands for "the example's own answer", so that closed and open
+    tasks mix in one batch and train with one criterion.
+
+    :param texts: the text of each closed class.
+    :param tokens: its tokens, end of sequence included.
+    :param task_names: the tasks, in stream order.
+    :param task_classes: for each task its closed classes; empty for open generation.
+    :param style: how rows are encoded.
+    """
+
+    texts: tuple[str, ...]
+    tokens: tuple[tuple[int, ...], ...]
+    task_names: tuple[str, ...]
+    task_classes: tuple[tuple[int, ...], ...]
+    style: Style
+
+    @property
+    def open_class(self) -> int | None:
+        """The class of open-generation answers, or None where no task is open."""
+        return len(self.texts) if any(not classes for classes in self.task_classes) else None
+
+    def __len__(self) -> int:
+        return len(self.texts) + (self.open_class is not None)
+
+
+class Encoder:
+    """Tokenises prompts and answers for one kind of model.
+
+    The kind follows from the tokenizer: one that ends its texts with the end-of-sequence token (T5) encodes for
+    sequence-to-sequence models, any other for causal ones. A causal answer begins with a space, as in running
+    text; every answer ends with the end-of-sequence token.
+
+    :param tokenizer: a Hugging Face tokenizer.
+    :param max_prompt_tokens: longer prompts lose tokens just before their last ``cue_tokens``, so that the
+        instruction at the beginning and the answer cue at the end stay.
+    :param cue_tokens: see ``max_prompt_tokens``.
+    :raises ValueError: for a tokenizer without an end-of-sequence token or a limit that leaves no text.
+    """
+
+    def __init__(self, tokenizer: Any, max_prompt_tokens: int = 512, cue_tokens: int = 8) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ValueError("tokenizer: expected one with an end-of-sequence token (eos_token), got none")
+        if max_prompt_tokens <= cue_tokens:
+            raise ValueError(f"max_prompt_tokens: expected more than {cue_tokens}, got {max_prompt_tokens}")
+        self.tokenizer = tokenizer
+        self.max_prompt_tokens = max_prompt_tokens
+        self.cue_tokens = cue_tokens
+        self.truncated = 0
+        ends = tokenizer("text").input_ids[-1:] == [tokenizer.eos_token_id]
+        self.style: Style = "seq2seq" if ends else "causal"
+
+    def prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenise prompts.
+
+        :param texts: the prompts.
+        :return: token ids of each, at most ``max_prompt_tokens``; ``truncated`` counts the shortened ones.
+        """
+        if self.style == "causal":
+            texts = [text.rstrip() for text in texts]
+        # The limit is ours, not the tokenizer's own, which would warn about long texts.
+        encoded = self.tokenizer(list(texts), verbose=False).input_ids if texts else []
+        return [self._truncate(list(ids)) for ids in encoded]
+
+    def answers(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenise answers, end of sequence included.
+
+        :param texts: the answers.
+        """
+        if self.style == "seq2seq":
+            return [list(ids) for ids in self.tokenizer(list(texts)).input_ids] if texts else []
+        return [self._continuation(text) for text in texts]
+
+    def _continuation(self, answer: str) -> list[int]:
+        """Tokens of an answer as it follows a cue: some tokenizers treat the start of a text differently."""
+        cue, eos = "Answer:", [self.tokenizer.eos_token_id]
+        before = self.tokenizer(cue, add_special_tokens=False).input_ids
+        whole = self.tokenizer(f"{cue} {answer.strip()}", add_special_tokens=False).input_ids
+        if whole[: len(before)] == before:
+            return [*whole[len(before) :], *eos]
+        return [*self.tokenizer(f" {answer.strip()}", add_special_tokens=False).input_ids, *eos]
+
+    def _truncate(self, ids: list[int]) -> list[int]:
+        if len(ids) <= self.max_prompt_tokens:
+            return ids
+        self.truncated += 1
+        return ids[: self.max_prompt_tokens - self.cue_tokens] + ids[-self.cue_tokens :]
+
+
+def pack(
+    task: int, targets: Sequence[int], prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], width: int
+) -> Tensor:
+    """Pack encoded examples into rows.
+
+    :param task: the task's number.
+    :param targets: the class of each example.
+    :param prompts: prompt tokens of each example.
+    :param answers: answer tokens of each example.
+    :param width: the row length, at least the longest prompt, answer and header together.
+    :return: a LongTensor of shape (N, width).
+    """
+    rows = torch.full((len(prompts), width), PAD, dtype=torch.long)
+    for row, target, prompt, answer in zip(rows, targets, prompts, answers, strict=True):
+        content = [task, target, len(prompt), len(answer), *prompt, *answer]
+        row[: len(content)] = torch.tensor(content)
+    return rows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of packed rows, taken apart and trimmed to its longest prompt and answer.
+
+    Shapes: ``task`` and ``target`` (B,); ``prompt`` and ``prompt_mask`` (B, P); ``answer`` and ``answer_mask``
+    (B, A). Padding tokens are 0; the masks say where tokens are.
+    """
+
+    task: Tensor
+    target: Tensor
+    prompt: Tensor
+    prompt_mask: Tensor
+    answer: Tensor
+    answer_mask: Tensor
+
+
+def unpack(x: Tensor, pad_left: bool) -> Batch:
+    """Take packed rows apart.
+
+    :param x: packed rows, shape (B, L).
+    :param pad_left: True puts the padding of prompts on the left (causal models), False on the right.
+    :raises ValueError: if ``x`` does not hold packed rows.
+    """
+    if x.dim() != 2 or x.dtype != torch.long or x.shape[1] <= HEADER:
+        raise ValueError(
+            f"expected packed text rows, a LongTensor of shape (B, L), got {x.dtype} of shape {tuple(x.shape)}; "
+            "build the stream with avalanche_aim.text"
+        )
+    task, target, n_prompt, n_answer = x[:, :HEADER].unbind(1)
+    length, answer_length = int(n_prompt.max()), int(n_answer.max())
+    columns = torch.arange(length, device=x.device)
+    offset = columns - (length - n_prompt)[:, None] if pad_left else columns.expand(len(x), -1)
+    prompt_mask = (offset >= 0) & (offset < n_prompt[:, None])
+    prompt = x.gather(1, HEADER + offset.clamp(min=0)).where(prompt_mask, 0)
+    columns = torch.arange(answer_length, device=x.device).expand(len(x), -1)
+    answer_mask = columns < n_answer[:, None]
+    places = (HEADER + n_prompt[:, None] + columns).clamp(max=x.shape[1] - 1)
+    return Batch(task, target, prompt, prompt_mask, x.gather(1, places).where(answer_mask, 0), answer_mask)

@@ -1,0 +1,263 @@
+"""A Hugging Face language model in the form that Avalanche's strategies can hold."""
+
+import warnings
+from copy import deepcopy
+from typing import Any
+
+import torch
+from avalanche.models import DynamicModule
+from torch import Tensor, nn
+
+from .encoding import AnswerSpace, Encoder, unpack
+from .scoring import Blocks, score
+from .sources import DEFAULT_MODEL, resolve_model
+from .tiny import TINY, tiny_model, tiny_tokenizer
+
+LORA = {"r": 8, "lora_alpha": 32, "lora_dropout": 0.05}
+"""LoRA as in the paper's experiments, on the attention's query and value projections."""
+
+
+class LanguageModel(DynamicModule):
+    """A causal or T5-like language model whose output is a plain (B, C) tensor of answer scores.
+
+    ``out[b, c]`` is the mean log-probability a token of answer c to prompt b, end of sequence included, so that
+    ``NLLLoss`` (``criterion``) is the language-modelling loss of the gold answer, averaged over examples. Classes
+    are the answers of the stream (:class:`~avalanche_aim.text.encoding.AnswerSpace`); Avalanche hands the model
+    each experience before training or evaluating on it, which is how the model comes to know them.
+
+    Only the scores that are needed are computed. In training that is the gold answer's; the other columns are
+    NaN, and a gradient that reaches one raises an error. In evaluation all labels of the example's task are
+    scored; the columns of other tasks are −inf. ``score_all_labels=True`` computes all columns always, for
+    strategies that read them in training (LwF, DER, ER-ACE, MIR).
+
+    The frozen backbone stays out of the module registry and is shared between copies of the model, so that
+    strategies which copy the model or store one float a parameter see the trainable weights alone.
+
+    :param backbone: a Hugging Face model, with LoRA of ``peft`` or without.
+    :param tokenizer: its tokenizer.
+    :param score_all_labels: see above.
+    :param autocast: the dtype of mixed precision (``torch.bfloat16``), or None for the model's own precision.
+    :raises ValueError: for a sequence-to-sequence model that is not T5-like, whose decoder positions are absolute.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        tokenizer: Any,
+        *,
+        score_all_labels: bool = False,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        # Past Module.__setattr__: Avalanche must not find the frozen weights.
+        object.__setattr__(self, "backbone", backbone)
+        self.tokenizer = tokenizer
+        self.score_all_labels = score_all_labels
+        self.autocast = autocast
+        self.criterion = nn.NLLLoss()
+        self.answers: AnswerSpace | None = None
+        self.exact_match: Tensor | None = None
+        """After a forward pass in eval mode: whether greedy decoding gives exactly the gold answer, shape (B,)."""
+        self._check_gradient = False
+        config = self.language_model.config
+        if config.is_encoder_decoder and "t5" not in config.model_type:
+            raise ValueError(f"expected a causal or a T5-like model, got the sequence-to-sequence {config.model_type}")
+        self._register_trainable()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str = DEFAULT_MODEL,
+        lora: bool | dict[str, Any] | Any = True,
+        *,
+        seed: int = 0,
+        score_all_labels: bool = False,
+        autocast: torch.dtype | None = None,
+        **kwargs: Any,
+    ) -> "LanguageModel":
+        """Load a model and its tokenizer.
+
+        :param name: a Hugging Face id, a local folder, or "tiny" or "tiny-t5" for a tiny random model.
+        :param lora: True for rank 8, α 32, dropout 0.05 on the query and value projections; a dict of changes to
+            these; a ``peft.LoraConfig``; False to train all weights.
+        :param seed: of the LoRA weights (and of a tiny model's); the global random stream stays as it was.
+        :param score_all_labels: see the class.
+        :param autocast: see the class.
+        :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default.
+        :raises OSError, ValueError: for a model that cannot be found or loaded; the message says what to do.
+        """
+        if name in TINY:
+            tokenizer = tiny_tokenizer(TINY[name])
+            backbone = tiny_model(TINY[name], len(tokenizer), seed)
+        else:
+            backbone, tokenizer = _load(resolve_model(name), {"dtype": torch.float32, **kwargs})
+        if lora is not False and lora is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                backbone = _with_lora(backbone, lora)
+        return cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
+
+    @property
+    def language_model(self) -> Any:
+        """The Transformers model inside, LoRA layers included."""
+        get_base_model = getattr(self.backbone, "get_base_model", None)
+        return self.backbone if get_base_model is None else get_base_model()
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the model is causal, not sequence-to-sequence."""
+        return not self.language_model.config.is_encoder_decoder
+
+    def adaptation(self, experience: Any) -> None:
+        """Take the stream's answers from an experience (an Avalanche hook).
+
+        :param experience: an experience of a benchmark of ``avalanche_aim.text``.
+        :raises ValueError: for another kind of experience, or one encoded for another kind of model.
+        """
+        answers = getattr(experience, "answers", None)
+        if answers is None:
+            raise ValueError(
+                "LanguageModel expected an experience of a text benchmark (standard_cl, text_benchmark), got "
+                f"{type(experience).__name__} without answers"
+            )
+        style = "causal" if self.is_causal else "seq2seq"
+        if answers.style != style:
+            raise ValueError(f"the stream was encoded for a {answers.style} model, this one is {style}; build the "
+                             "benchmark with this model's tokenizer")  # fmt: skip
+        self.answers = answers
+        self._check_gradient = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Score answers.
+
+        :param x: packed rows, a LongTensor of shape (B, L).
+        :return: mean log-probabilities, shape (B, C).
+        """
+        if self.answers is None:
+            raise ValueError("LanguageModel does not know the stream's answers yet; call adaptation(experience) first")
+        batch = unpack(x, pad_left=self.is_causal)
+        columns, own = self._columns(batch.task)
+        blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
+        with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None):
+            means, exact = score(self.language_model, batch, blocks, exact=not self.training)
+        unscored = float("nan") if self.training and not self.score_all_labels else float("-inf")
+        out = means.new_full((len(x), len(self.answers)), unscored)
+        out[:, columns] = means[:, : len(columns)]
+        if own:
+            target = self.answers.open_class if columns else batch.target
+            out = _put(out, target, means[:, -1])
+        if exact is not None:
+            self.exact_match = self._gold(exact, columns, batch.target)
+            if not self.score_all_labels:
+                out = out.masked_fill(~self.classes_of(batch.task), float("-inf"))
+        elif not self.score_all_labels and self._check_gradient and out.requires_grad:
+            self._check_gradient = False
+            out.register_hook(_only_gold(batch.target))
+        return out
+
+    def _columns(self, task: Tensor) -> tuple[list[int], bool]:
+        """Which closed classes to score for these rows, and whether to score each row's own answer besides."""
+        assert self.answers is not None
+        if self.score_all_labels:
+            return list(range(len(self.answers.texts))), self.answers.open_class is not None
+        if self.training:
+            return [], True
+        tasks = [self.answers.task_classes[t] for t in sorted(set(task.tolist()))]
+        return sorted({c for classes in tasks for c in classes}), not all(tasks)
+
+    def classes_of(self, task: Tensor) -> Tensor:
+        """Return which classes are answers of each row's task, shape (B, C).
+
+        :param task: task numbers, shape (B,).
+        """
+        assert self.answers is not None
+        table = torch.zeros(len(self.answers.task_classes), len(self.answers), dtype=torch.bool)
+        for row, classes in zip(table, self.answers.task_classes, strict=True):
+            row[list(classes) or [len(self.answers) - 1]] = True
+        return table.to(task.device)[task]
+
+    @staticmethod
+    def _gold(exact: Tensor, columns: list[int], target: Tensor) -> Tensor:
+        """Pick each row's exact match of its own answer out of the blocks; open answers are the last block."""
+        block = target.new_full((int(target.max()) + 1,), exact.shape[1] - 1)
+        for number, column in enumerate(columns):
+            if column < len(block):
+                block[column] = number
+        return exact.gather(1, block[target][:, None])[:, 0]
+
+    def _register_trainable(self) -> None:
+        named = {n: p for n, p in self.backbone.named_parameters() if p.requires_grad}
+        self.trainable = nn.ParameterDict({name.replace(".", "/"): p for name, p in named.items()})
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModel":
+        self.backbone._apply(fn)
+        return super()._apply(fn, recurse)
+
+    def train(self, mode: bool = True) -> "LanguageModel":
+        """Set train or eval mode, of the backbone too."""
+        self.backbone.train(mode)
+        return super().train(mode)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LanguageModel":
+        copy = type(self).__new__(type(self))
+        memo[id(self)] = copy
+        frozen = [p for p in self.backbone.parameters() if not p.requires_grad]
+        for shared in (*frozen, *self.backbone.buffers(), self.tokenizer, self.answers):
+            memo[id(shared)] = shared
+        copy.__dict__.update({name: deepcopy(value, memo) for name, value in self.__dict__.items()})
+        return copy
+
+    def save_pretrained(self, folder: str) -> None:
+        """Save the adapter (or the whole model, without LoRA) and the tokenizer, for ``from_pretrained``.
+
+        :param folder: where to.
+        """
+        self.backbone.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def _put(out: Tensor, column: Tensor | int | None, values: Tensor) -> Tensor:
+    """Write one value a row, so that its gradient flows."""
+    index = column if isinstance(column, Tensor) else torch.full((len(out),), column, device=out.device)
+    return out.scatter(1, index[:, None], values[:, None])
+
+
+def _only_gold(target: Tensor) -> Any:
+    """A gradient hook that refuses gradients of scores that were not computed."""
+
+    def check(gradient: Tensor) -> None:
+        others = gradient.scatter(1, target[:, None], 0.0)
+        if bool((others != 0).any()):  # true for NaN as well
+            raise ValueError(
+                "a criterion or plugin read the scores of labels other than the gold one, which are not computed in "
+                "training; make the model with score_all_labels=True (LwF, DER, ER-ACE and MIR need it)"
+            )
+
+    return check
+
+
+def _load(source: str, kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(source)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if Encoder(tokenizer).style != ("seq2seq" if config.is_encoder_decoder else "causal"):
+        warnings.warn(f"{source}: its tokenizer does not end texts as expected of this kind of model", stacklevel=3)
+    return kind.from_pretrained(source, **kwargs), tokenizer
+
+
+def _with_lora(backbone: Any, lora: Any) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    if isinstance(lora, LoraConfig):
+        return get_peft_model(backbone, lora)
+    if lora is not True and not isinstance(lora, dict):
+        raise TypeError(f"lora: expected True, False, a dict of settings or a peft.LoraConfig, got {lora!r}")
+    seq2seq = backbone.config.is_encoder_decoder
+    defaults = {
+        **LORA,
+        "target_modules": ["q", "v"] if seq2seq else ["q_proj", "v_proj"],
+        "task_type": "SEQ_2_SEQ_LM" if seq2seq else "CAUSAL_LM",
+    }
+    return get_peft_model(backbone, LoraConfig(**{**defaults, **(lora if isinstance(lora, dict) else {})}))

@@ -1,0 +1,61 @@
+"""The task orders of the field, by name.
+
+Numbering differs from paper to paper: numbers here are those of O-LoRA, SAPT and AIMMerging, and each order has
+a name of its own as well.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+STANDARD_CL: dict[str, tuple[str, ...]] = {
+    "dbpedia-first-agnews-last": ("dbpedia", "amazon", "yahoo", "agnews"),
+    "dbpedia-first-yahoo-last": ("dbpedia", "amazon", "agnews", "yahoo"),
+    "yahoo-first": ("yahoo", "amazon", "agnews", "dbpedia"),
+}
+"""Orders 1 to 3."""
+
+# The shipped sample follows the same orders, each of its tasks in the place of the one it resembles.
+SAMPLE_TASKS = {"dbpedia": "entities", "amazon": "reviews", "yahoo": "questions", "agnews": "news"}
+
+_ALIASES = {"boolq": "boolqa", "sst": "sst2", "dbpedia14": "dbpedia", "agnewstopic": "agnews"}
+
+
+def canonical(name: str) -> str:
+    """Return the spelling under which a task's name is compared.
+
+    ``SST-2``, ``sst-2`` and ``sst2`` are one task, as are ``BoolQ`` and ``BoolQA``; a Natural-Instructions name
+    counts by its number (``task363_sst2_polarity_classification`` is ``task363``).
+
+    :param name: a task's name in any spelling.
+    """
+    numbered = re.match(r"task(\d+)(?:_|$)|(\d+)$", name.lower())
+    if numbered:
+        return f"task{int(numbered.group(1) or numbered.group(2)):03d}"
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return _ALIASES.get(plain, plain)
+
+
+def resolve_order(
+    order: int | str | Sequence[str], orders: Mapping[str, tuple[str, ...]], first_number: int
+) -> tuple[str, ...]:
+    """Return the tasks of an order.
+
+    :param order: its number, its name, or the tasks themselves.
+    :param orders: the benchmark's orders, by name, in the sequence of their numbers.
+    :param first_number: the number of the first.
+    :raises ValueError: for an unknown number or name, an empty list, or a task named twice.
+    """
+    numbers = {first_number + i: tasks for i, tasks in enumerate(orders.values())}
+    known = f"{', '.join(map(str, numbers))}, or {', '.join(orders)}, or a list of tasks"
+    if isinstance(order, str):
+        order = int(order) if order.isdigit() else order
+    if isinstance(order, (int, str)):
+        tasks = numbers.get(order) if isinstance(order, int) else orders.get(order)
+        if tasks is None:
+            raise ValueError(f"order: expected one of {known}; got {order!r}")
+        return tasks
+    tasks = tuple(order)
+    spelled = [canonical(task) for task in tasks]
+    if not tasks or len(set(spelled)) != len(spelled):
+        raise ValueError(f"order: expected a list of different tasks, at least one; got {list(tasks)}")
+    return tasks

@@ -1,0 +1,102 @@
+"""A text task as plain data: what every reader returns and every benchmark is built from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from ..memory import balanced_choice
+
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class TextExample:
+    """One prompt with its reference answers; the first is the one that is trained on."""
+
+    prompt: str
+    references: tuple[str, ...]
+
+    @property
+    def answer(self) -> str:
+        """The answer to train on."""
+        return self.references[0]
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """One task of a stream.
+
+    :param name: its name, unique in a stream.
+    :param train: training examples.
+    :param dev: development examples, may be empty.
+    :param test: test examples.
+    :param labels: the closed set of answers, or None for open generation.
+    :raises ValueError: for an empty train or test split, or an answer that is not among the labels.
+    """
+
+    name: str
+    train: tuple[TextExample, ...]
+    dev: tuple[TextExample, ...]
+    test: tuple[TextExample, ...]
+    labels: tuple[str, ...] | None
+
+    def __post_init__(self) -> None:
+        for split in ("train", "test"):
+            if not self.split(split):
+                raise ValueError(f"task {self.name!r}: its {split} split is empty; expected at least one example")
+        if self.labels is None:
+            return
+        for split in SPLITS:
+            for row, example in enumerate(self.split(split)):
+                if example.answer not in self.labels:
+                    raise ValueError(
+                        f"task {self.name!r}, {split} example {row}: the answer {example.answer!r} is none of the "
+                        f"task's labels {list(self.labels)}; a label must occur in training, or be listed in labels"
+                    )
+
+    def split(self, name: str) -> tuple[TextExample, ...]:
+        """Return the examples of a split.
+
+        :param name: "train", "dev" or "test".
+        """
+        return getattr(self, name)
+
+    def sample(self, train: int | None, evaluation: int | None, seed: int) -> "TextTask":
+        """Return the task with at most so many examples, chosen at random, evenly over the labels.
+
+        :param train: training examples to keep, or None for all.
+        :param evaluation: dev and test examples to keep, each, or None for all.
+        :param seed: of the choice; the choice in one split does not depend on the others.
+        """
+        sizes = {"train": train, "dev": evaluation, "test": evaluation}
+        return replace(self, **{split: _sample(self.split(split), size, seed) for split, size in sizes.items()})
+
+
+def closed_labels(examples: Iterable[TextExample], limit: int = 100) -> tuple[str, ...] | None:
+    """Find the closed label set of a task from its training answers.
+
+    A task counts as closed when its answers are few and repeat: at most ``limit`` of them, and at least four
+    examples an answer on average.
+
+    :param examples: the training examples.
+    :param limit: the largest label set.
+    :return: the labels, sorted, or None for open generation.
+    """
+    answers = [example.answer for example in examples]
+    distinct = set(answers)
+    if len(distinct) > limit or 4 * len(distinct) > len(answers):
+        return None
+    return tuple(sorted(distinct))
+
+
+def _sample(examples: tuple[TextExample, ...], size: int | None, seed: int) -> tuple[TextExample, ...]:
+    if size is None:
+        return examples
+    if size < 1:
+        raise ValueError(f"examples a task: expected at least 1 or None for all, got {size}")
+    generator = torch.Generator().manual_seed(seed)
+    rows = balanced_choice([example.answer for example in examples], size, generator)
+    return tuple(examples[row] for row in rows)

@@ -1,0 +1,18 @@
+"""Who forgets less? Train a language model on the Standard CL tasks, one after another, with several strategies.
+
+    python examples/standard_cl.py                                     # the shipped sample, SmolLM2-135M
+    python examples/standard_cl.py --data DIR --order 2 --seeds 0 1 2  # the benchmark's files
+    python examples/standard_cl.py --model tiny                        # a smoke run of everything, in seconds
+"""
+
+from avalanche_aim import standard_cl
+from avalanche_aim.experiments.command import compare, parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the comparison."""
+    return compare(standard_cl, parser(__doc__ or "", "1, 2 or 3"), argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
