@@ -89,7 +89,7 @@ class RehearsalMemory(ExemplarsBuffer):
         self.selected.append(rows)
         if rows:
             kept = dataset.subset(rows)
-            self.buffer = kept if len(self.buffer) == 0 else self.buffer.concat(kept)
+            self.buffer: Any = kept if len(self) == len(rows) else self.buffer.concat(kept)
 
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
         """Avalanche's storage-policy hook: keep the share of ``exp``."""

@@ -148,7 +148,7 @@ class AIMMergingPlugin(SupervisedPlugin):
             restore_(self._weights, trained)
             self._warn_once("a memory loss was not finite; that merge was given up and the trained weights kept")
         restore_(self._previous, self._weights)
-        record = MergeRecord.of(decision, losses, merged, **self._where(strategy))
+        record = MergeRecord.of(*self._where(strategy), decision, losses, merged)
         self.history.merges.append(record)
         self._publish(
             strategy,
@@ -162,8 +162,10 @@ class AIMMergingPlugin(SupervisedPlugin):
     def _record_iteration(self, strategy: Any, loss: float) -> None:
         forgetting = self.controller.forgetting
         status = forgetting.status if math.isfinite(loss) else "skipped"
+        experience, iteration = self._where(strategy)
         record = MonitorRecord(
-            **self._where(strategy),
+            experience=experience,
+            iteration=iteration,
             training_loss=float(strategy.loss.detach()),
             historical_loss=loss,
             threshold=forgetting.threshold,
@@ -173,13 +175,13 @@ class AIMMergingPlugin(SupervisedPlugin):
         self.history.iterations.append(record)
         self._publish(strategy, HistoricalLoss=loss, Threshold=record.threshold)
 
-    def _where(self, strategy: Any) -> dict[str, int]:
-        return {"experience": strategy.experience.current_experience, "iteration": self._iteration}
+    def _where(self, strategy: Any) -> tuple[int, int]:
+        return strategy.experience.current_experience, self._iteration
 
     def _publish(self, strategy: Any, **values: float | None) -> None:
         for name, value in values.items():
             if value is not None:
-                metric = MetricValue(self, f"AIM/{name}", value, strategy.clock.train_iterations)  # type: ignore[arg-type]
+                metric = MetricValue(self, f"AIM/{name}", value, strategy.clock.train_iterations)
                 strategy.evaluator.publish_metric_value(metric)
 
     def _warn_once(self, message: str) -> None:

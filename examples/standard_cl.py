@@ -1,8 +1,8 @@
 """Who forgets less? Train a language model on the Standard CL tasks, one after another, with several strategies.
 
-    python examples/standard_cl.py                                     # the shipped sample, SmolLM2-135M
-    python examples/standard_cl.py --data DIR --order 2 --seeds 0 1 2  # the benchmark's files
-    python examples/standard_cl.py --model tiny                        # a smoke run of everything, in seconds
+python examples/standard_cl.py                                     # the shipped sample, SmolLM2-135M
+python examples/standard_cl.py --data DIR --order 2 --seeds 0 1 2  # the benchmark's files
+python examples/standard_cl.py --model tiny                        # a smoke run of everything, in seconds
 """
 
 from avalanche_aim import standard_cl

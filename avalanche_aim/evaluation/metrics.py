@@ -116,9 +116,14 @@ class ResultMatrix(PluginMetric[Matrix]):
         measured = size and all(len(row) > i and row[i] is not None for i, row in enumerate(self.rows))
         if not measured or None in self.rows[-1][:size]:
             return []
-        values = summary(self.result()) if size > 1 else {"OP": self.rows[0][0]}
+        matrix = self.result()
+        assert matrix is not None
         x = strategy.clock.train_iterations
-        return [MetricValue(self, f"{name}/{self.stream}_stream", value, x) for name, value in values.items()]
+        return [
+            MetricValue(self, f"{name}/{self.stream}_stream", value, x)
+            for name, value in summary(matrix).items()
+            if value == value  # a single task has no backward transfer
+        ]
 
 
 def exact_matches(strategy: Any) -> Tensor:

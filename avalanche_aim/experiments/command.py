@@ -48,7 +48,9 @@ def parser(description: str, orders: str) -> argparse.ArgumentParser:
     return p
 
 
-def compare(make_benchmark: Callable[..., CLScenario], command: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+def compare(
+    make_benchmark: Callable[..., CLScenario], command: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> int:
     """Run the comparison that the command line asks for, and print its table.
 
     :param make_benchmark: ``standard_cl`` or a function like it.
@@ -72,8 +74,8 @@ def compare(make_benchmark: Callable[..., CLScenario], command: argparse.Argumen
     files = draw_results(results, arguments.out)
     print(f"\nExact match in percent after the last task ({arguments.stream} split); OP and BWT over all tasks.\n")
     print(results_table(results))
-    print(f"\nWritten to {arguments.out}: results.json, R_*.csv, history_*"
-          f"{', ' + ', '.join(f.name for f in files) if files else ' (no plots: matplotlib is not installed)'}")  # fmt: skip
+    plots = ", ".join(file.name for file in files) or "no plots, for which matplotlib is needed"
+    print(f"\nWritten to {arguments.out}: results.json, R_*.csv, history_*, {plots}")
     return 0
 
 

@@ -34,8 +34,8 @@ def write_results(results: Sequence[Result], folder: Path, configuration: dict[s
     content = {
         "configuration": configuration,
         "definitions": {**DEFINITIONS, "score": "exact match of the greedy answer, percent"},
-        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES} | {"python": platform.python_version()},
-        "machine": platform.platform(),
+        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "machine": f"{platform.platform()}, Python {platform.python_version()}",
         "runs": [{key: value for key, value in _plain(result).items() if key != "history"} for result in results],
     }
     partial = folder / "results.json.partial"

@@ -65,22 +65,22 @@ def plot_results(results: Sequence[Result], path: Path) -> None:
     from matplotlib.figure import Figure
 
     tasks = results[0].tasks
-    figure = Figure(figsize=(1.2 + (0.7 * len(tasks) + 0.8) * len(results), 1.6 + 0.7 * len(tasks)), layout="constrained")
+    size = (1.2 + (0.7 * len(tasks) + 0.8) * len(results), 1.6 + 0.7 * len(tasks))
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(results), squeeze=False)[0]
     for axis, result in zip(axes, results, strict=True):
         values = [[float("nan")] * len(tasks) for _ in tasks]
         for i, row in enumerate(result.r):
             for j, score in enumerate(row[: len(tasks)]):
-                values[i][j] = float("nan") if score is None else score
-        image = axis.imshow(values, vmin=0, vmax=100, cmap="viridis")
-        for i, row in enumerate(values):
-            for j, score in enumerate(row):
-                if score == score:
+                if score is not None:
+                    values[i][j] = score
                     color = "white" if score < 60 else "black"
                     axis.text(j, i, f"{score:.0f}", ha="center", va="center", color=color, fontsize=9)
+        image = axis.imshow(values, vmin=0, vmax=100, cmap="viridis")
         axis.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right")
         axis.set_yticks(range(len(tasks)), tasks)
-        axis.set_title(f"{result.strategy}\nOP {result.metrics['OP']:.1f}, BWT {result.metrics['BWT']:+.1f}", fontsize=10)
+        numbers = f"OP {result.metrics['OP']:.1f}, BWT {result.metrics['BWT']:+.1f}"
+        axis.set_title(f"{result.strategy}\n{numbers}", fontsize=10)
         axis.set_xlabel("evaluated on")
     axes[0].set_ylabel("after training on")
     figure.colorbar(image, ax=list(axes), label="exact match, %", shrink=0.8)

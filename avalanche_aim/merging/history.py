@@ -55,16 +55,26 @@ class MergeRecord:
     merged: bool
 
     @classmethod
-    def of(cls, decision: Merge, losses: Sequence[float], merged: bool, **where: int) -> "MergeRecord":
+    def of(
+        cls, experience: int, iteration: int, decision: Merge, losses: Sequence[float], merged: bool
+    ) -> "MergeRecord":
         """Join a decision with what its memory fine-tuning measured.
 
+        :param experience: where the merge was made.
+        :param iteration: in that experience, from 1.
         :param decision: what the controller decided.
         :param losses: the losses of the memory iterations.
         :param merged: whether the weights were merged.
-        :param where: ``experience`` and ``iteration``.
         """
         before, after = (losses[0], losses[-1]) if losses else (None, None)
-        return cls(**where, **asdict(decision), memory_loss_before=before, memory_loss_after=after, merged=merged)
+        return cls(
+            experience=experience,
+            iteration=iteration,
+            **asdict(decision),
+            memory_loss_before=before,
+            memory_loss_after=after,
+            merged=merged,
+        )
 
 
 @dataclass

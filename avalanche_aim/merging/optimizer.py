@@ -39,7 +39,7 @@ class MemoryFineTuning:
             raise ValueError(f"max_grad_norm: expected a positive number or infinity, got {max_grad_norm}")
         self.state = state
         self.max_grad_norm = max_grad_norm
-        self._own: dict[Tensor, Any] = defaultdict(dict)
+        self._own: defaultdict[Tensor, Any] = defaultdict(dict)
 
     def run(
         self, optimizer: Optimizer, weights: list[Tensor], loss: Callable[[], Tensor], iterations: int

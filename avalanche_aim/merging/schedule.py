@@ -6,7 +6,7 @@ every merge to choose the next interval.
 
 import math
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 from .signals import ForgettingSignal, LearningSignal
 from .state import Stateful
@@ -20,7 +20,7 @@ class Schedule(Stateful):
     :raises ValueError: if the interval is not positive or the ratio negative.
     """
 
-    STATE = ("interval",)
+    STATE: ClassVar[tuple[str, ...]] = ("interval",)
     merges_at_end = False
     """Whether a merge is also due when the experience ends."""
 
@@ -57,7 +57,7 @@ class Schedule(Stateful):
         """What the learning signal of this merge is divided by: the iterations that passed."""
         return elapsed
 
-    def adapt(self, learning: LearningSignal) -> None:  # noqa: B027 - most schedules do not adapt
+    def adapt(self, learning: LearningSignal) -> None:
         """Choose the next interval.
 
         :param learning: the learning signal, this merge included.

@@ -71,7 +71,8 @@ def text_benchmark(tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens:
     splits = [split for split in SPLITS if all(task.split(split) for task in tasks)]
     encoded = {split: [_encode(n, task, split, encoder, answers) for n, task in enumerate(tasks)] for split in splits}
     # One width for the whole stream: buffers mix its experiences in one batch.
-    width = HEADER + max(len(p) + len(a) for tasks_ in encoded.values() for part in tasks_ for p, a in zip(*part[2:]))
+    pairs = (pair for parts in encoded.values() for part in parts for pair in zip(part[2], part[3], strict=True))
+    width = HEADER + max(len(prompt) + len(answer) for prompt, answer in pairs)
     streams = {split: [_dataset(pack(*part, width), part[1]) for part in parts] for split, parts in encoded.items()}
     benchmark = with_task_labels(with_classes_timeline(benchmark_from_datasets(**streams)))
     for stream in benchmark.streams.values():

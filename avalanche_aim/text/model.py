@@ -144,8 +144,8 @@ class LanguageModel(DynamicModule):
         out = means.new_full((len(x), len(self.answers)), unscored)
         out[:, columns] = means[:, : len(columns)]
         if own:
-            target = self.answers.open_class if columns else batch.target
-            out = _put(out, target, means[:, -1])
+            target = torch.full_like(batch.target, len(self.answers) - 1) if columns else batch.target
+            out = out.scatter(1, target[:, None], means[:, -1:])
         if exact is not None:
             self.exact_match = self._gold(exact, columns, batch.target)
             if not self.score_all_labels:
@@ -214,12 +214,6 @@ class LanguageModel(DynamicModule):
         """
         self.backbone.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-
-
-def _put(out: Tensor, column: Tensor | int | None, values: Tensor) -> Tensor:
-    """Write one value a row, so that its gradient flows."""
-    index = column if isinstance(column, Tensor) else torch.full((len(out),), column, device=out.device)
-    return out.scatter(1, index[:, None], values[:, None])
 
 
 def _only_gold(target: Tensor) -> Any:

@@ -190,10 +190,7 @@ def _head(url: str) -> Exception | None:
 def _default_cache_dir() -> Path:
     if own := os.environ.get("AVALANCHE_AIM_CACHE"):
         return Path(own).expanduser()
-    return (
-        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        / "avalanche_aim"
-    )
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "avalanche_aim"
 
 
 @functools.cache  # Each line once a process
@@ -311,9 +308,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     source, name = gguf.parent, gguf.name
     with torch.random.fork_rng(devices=[]):  # The caller's random numbers stay as is
-        loaded = AutoModelForCausalLM.from_pretrained(
-            source, gguf_file=name, dtype=torch.float32
-        )
+        loaded = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
         if hasattr(loaded.config, "quantization_config"):
             del loaded.config.quantization_config
         # A fresh model, since the loaded one would be saved as a quantised one
@@ -325,9 +320,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name)
     # transformers doesn't know GGUF's mark 'smollm': SmolLM2 first cuts out each digit,
     # without which '\n\n1.' and '  42' become other tokens than in its training.
-    split = Sequence(
-        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
-    )
+    split = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
     tokenizer.backend_tokenizer.pre_tokenizer = split
     tokenizer.model_max_length = loaded.config.max_position_embeddings
     tokenizer.save_pretrained(folder)

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 
 from ..memory import balanced_choice
 
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,12 @@ class TextTask:
         :param evaluation: dev and test examples to keep, each, or None for all.
         :param seed: of the choice; the choice in one split does not depend on the others.
         """
-        sizes = {"train": train, "dev": evaluation, "test": evaluation}
-        return replace(self, **{split: _sample(self.split(split), size, seed) for split, size in sizes.items()})
+        return replace(
+            self,
+            train=_sample(self.train, train, seed),
+            dev=_sample(self.dev, evaluation, seed),
+            test=_sample(self.test, evaluation, seed),
+        )
 
 
 def closed_labels(examples: Iterable[TextExample], limit: int = 100) -> tuple[str, ...] | None:

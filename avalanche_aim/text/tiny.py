@@ -45,22 +45,21 @@ def tiny_model(kind: str, vocabulary: int, seed: int = 0) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
-    ids = {"pad_token_id": 0, "eos_token_id": 1}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if kind == "seq2seq":
-            return T5ForConditionalGeneration(
-                T5Config(
-                    vocab_size=vocabulary,
-                    d_model=64,
-                    d_kv=16,
-                    d_ff=128,
-                    num_layers=2,
-                    num_heads=4,
-                    decoder_start_token_id=0,
-                    **ids,
-                )
+            config = T5Config(
+                vocab_size=vocabulary,
+                d_model=64,
+                d_kv=16,
+                d_ff=128,
+                num_layers=2,
+                num_heads=4,
+                pad_token_id=0,
+                eos_token_id=1,
             )
+            config.decoder_start_token_id = 0
+            return T5ForConditionalGeneration(config)
         return LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=vocabulary,
@@ -71,6 +70,7 @@ def tiny_model(kind: str, vocabulary: int, seed: int = 0) -> Any:
                 num_key_value_heads=2,
                 max_position_embeddings=2048,
                 bos_token_id=None,
-                **ids,
+                pad_token_id=0,
+                eos_token_id=1,
             )
         )

