@@ -32,6 +32,7 @@ class TextTask:
     :param dev: development examples, may be empty.
     :param test: test examples.
     :param labels: the closed set of answers, or None for open generation.
+    :param metric: how answers are scored, "exact_match" or "rouge_l".
     :raises ValueError: for an empty train or test split, or an answer that is not among the labels.
     """
 
@@ -40,6 +41,7 @@ class TextTask:
     dev: tuple[TextExample, ...]
     test: tuple[TextExample, ...]
     labels: tuple[str, ...] | None
+    metric: str = "exact_match"
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
