@@ -2,8 +2,17 @@
 
 from .memory import RehearsalMemory
 from .plugin import AIMMergingPlugin
-from .text import LanguageModel, standard_cl, text_benchmark
+from .text import LanguageModel, TextTask, long_sequence, standard_cl, superni, text_benchmark
 
 __version__ = "0.1.0"
 
-__all__ = ["AIMMergingPlugin", "LanguageModel", "RehearsalMemory", "standard_cl", "text_benchmark"]
+__all__ = [
+    "AIMMergingPlugin",
+    "LanguageModel",
+    "RehearsalMemory",
+    "TextTask",
+    "long_sequence",
+    "standard_cl",
+    "superni",
+    "text_benchmark",
+]

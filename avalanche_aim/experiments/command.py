@@ -17,18 +17,28 @@ from .runner import Result, Settings, run
 from .strategies import STRATEGIES, check_strategies
 from .tables import results_table
 
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the example's own lines, and shows defaults."""
+
+
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": None}
 
 
-def parser(description: str, orders: str) -> argparse.ArgumentParser:
+def parser(description: str, orders: str, first_order: str = "1", sample: bool = True) -> argparse.ArgumentParser:
     """Make the command line of a benchmark example.
 
     :param description: what the example shows.
     :param orders: which orders there are, for the help text.
+    :param first_order: the default order.
+    :param sample: whether the shipped sample can stand in for the benchmark's files.
     """
-    p = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument("--data", default="sample", help='"sample", or a folder with train, dev and test')
-    p.add_argument("--order", default="1", help=f"{orders}; or tasks, separated by commas")
+    p = argparse.ArgumentParser(description=description, formatter_class=_Help)
+    if sample:
+        p.add_argument("--data", default="sample", help='"sample", or a folder with the benchmark\'s files')
+    else:
+        p.add_argument("--data", required=True, help="a folder with the benchmark's files")
+    p.add_argument("--order", default=first_order, help=f"{orders}; an order's name; or tasks, separated by commas")
     p.add_argument("--model", default=DEFAULT_MODEL, help='a Hugging Face id, a folder, "tiny" or "tiny-t5"')
     p.add_argument("--strategies", nargs="+", default=["naive", "replay", "aim"], metavar="NAME",
                    help=f"what to compare: {', '.join(STRATEGIES)}")  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .encoding import HEADER, AnswerSpace, Encoder, pack
-from .orders import SAMPLE_TASKS, STANDARD_CL, canonical, resolve_order
+from .orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
 from .readers import SAMPLE, read_tasks
 from .tasks import SPLITS, TextTask
 
@@ -29,7 +29,7 @@ def standard_cl(
 
     :param order: 1, 2 or 3, an order's name, or a list of tasks.
     :param tokenizer: the model's tokenizer, ``LanguageModel.tokenizer``.
-    :param data: a folder in the AIMMerging layout, or "sample" for the small data set shipped here.
+    :param data: a folder with the benchmark's files, or "sample" for the small data set shipped here.
     :param train_per_task: training examples a task, evenly over its labels, or None for all.
     :param eval_per_task: dev and test examples a task, likewise.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
@@ -40,10 +40,65 @@ def standard_cl(
     """
     names = resolve_order(order, STANDARD_CL, first_number=1)
     if str(data) == "sample":
-        tasks = read_tasks(SAMPLE, [SAMPLE_TASKS.get(canonical(name), name) for name in names])
-    else:
-        tasks = read_tasks(data, names)
-    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in tasks]
+        names, data = tuple(SAMPLE_TASKS.get(canonical(name), name) for name in names), SAMPLE
+    return _from_files(names, tokenizer, data, train_per_task, eval_per_task, max_prompt_tokens, seed)
+
+
+def long_sequence(
+    order: int | str | Sequence[str] = 4,
+    tokenizer: Any = None,
+    data: str | Path | None = None,
+    train_per_task: int | None = None,
+    eval_per_task: int | None = None,
+    max_prompt_tokens: int = 512,
+    seed: int = 0,
+) -> CLScenario:
+    """Build the Long-sequence benchmark (15 text classification tasks; orders 4 to 6).
+
+    :param order: 4, 5 or 6, an order's name, or a list of tasks.
+    :param data: a folder with the benchmark's files.
+
+    The other parameters, the result and the errors are those of :func:`standard_cl`.
+    """
+    names = resolve_order(order, LONG_SEQUENCE, first_number=4)
+    return _from_files(names, tokenizer, data, train_per_task, eval_per_task, max_prompt_tokens, seed)
+
+
+def superni(
+    order: int | str | Sequence[str] = 1,
+    tokenizer: Any = None,
+    data: str | Path | None = None,
+    train_per_task: int | None = None,
+    eval_per_task: int | None = None,
+    max_prompt_tokens: int = 512,
+    seed: int = 0,
+) -> CLScenario:
+    """Build the SuperNI benchmark (15 tasks, most of them open generation; orders 1 and 2).
+
+    :param order: 1 or 2, an order's name, or a list of tasks ("task002", or just "002").
+    :param data: a folder with the benchmark's files.
+
+    The other parameters, the result and the errors are those of :func:`standard_cl`.
+    """
+    names = resolve_order(order, SUPERNI, first_number=1)
+    return _from_files(names, tokenizer, data, train_per_task, eval_per_task, max_prompt_tokens, seed)
+
+
+def _from_files(
+    names: Sequence[str],
+    tokenizer: Any,
+    data: str | Path | None,
+    train_per_task: int | None,
+    eval_per_task: int | None,
+    max_prompt_tokens: int,
+    seed: int,
+) -> CLScenario:
+    if data is None or str(data) == "sample":
+        raise ValueError(
+            f"data: expected a folder with the files of {', '.join(names)}, got {data!r}; the shipped sample has the "
+            "Standard CL tasks only"
+        )
+    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in read_tasks(data, names)]
     return text_benchmark(tasks, tokenizer, max_prompt_tokens)
 
 

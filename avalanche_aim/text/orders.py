@@ -14,6 +14,111 @@ STANDARD_CL: dict[str, tuple[str, ...]] = {
 }
 """Orders 1 to 3."""
 
+LONG_SEQUENCE: dict[str, tuple[str, ...]] = {
+    "mnli-first": tuple(
+        [
+            "mnli",
+            "cb",
+            "wic",
+            "copa",
+            "qqp",
+            "boolqa",
+            "rte",
+            "imdb",
+            "yelp",
+            "amazon",
+            "sst-2",
+            "dbpedia",
+            "agnews",
+            "multirc",
+            "yahoo",
+        ]
+    ),
+    "multirc-first": tuple(
+        [
+            "multirc",
+            "boolqa",
+            "wic",
+            "mnli",
+            "cb",
+            "copa",
+            "qqp",
+            "rte",
+            "imdb",
+            "sst-2",
+            "dbpedia",
+            "agnews",
+            "yelp",
+            "amazon",
+            "yahoo",
+        ]
+    ),
+    "yelp-first": tuple(
+        [
+            "yelp",
+            "amazon",
+            "mnli",
+            "cb",
+            "copa",
+            "qqp",
+            "rte",
+            "imdb",
+            "sst-2",
+            "dbpedia",
+            "agnews",
+            "yahoo",
+            "multirc",
+            "boolqa",
+            "wic",
+        ]
+    ),
+}
+"""Orders 4 to 6."""
+
+SUPERNI: dict[str, tuple[str, ...]] = {
+    "task1572-first": tuple(
+        f"task{number}"
+        for number in [
+            "1572",
+            "363",
+            "1290",
+            "181",
+            "002",
+            "1510",
+            "639",
+            "1729",
+            "073",
+            "1590",
+            "748",
+            "511",
+            "591",
+            "1687",
+            "875",
+        ]
+    ),
+    "task748-first": tuple(
+        f"task{number}"
+        for number in [
+            "748",
+            "073",
+            "1590",
+            "639",
+            "1572",
+            "1687",
+            "591",
+            "363",
+            "1510",
+            "1729",
+            "181",
+            "511",
+            "002",
+            "1290",
+            "875",
+        ]
+    ),
+}
+"""Orders 1 and 2 of the SuperNI tasks."""
+
 # The shipped sample follows the same orders, each of its tasks in the place of the one it resembles.
 SAMPLE_TASKS = {"dbpedia": "entities", "amazon": "reviews", "yahoo": "questions", "agnews": "news"}
 
