@@ -14,107 +14,26 @@ STANDARD_CL: dict[str, tuple[str, ...]] = {
 }
 """Orders 1 to 3."""
 
+
+def _tasks(names: str) -> tuple[str, ...]:
+    return tuple(names.split())
+
+
 LONG_SEQUENCE: dict[str, tuple[str, ...]] = {
-    "mnli-first": tuple(
-        [
-            "mnli",
-            "cb",
-            "wic",
-            "copa",
-            "qqp",
-            "boolqa",
-            "rte",
-            "imdb",
-            "yelp",
-            "amazon",
-            "sst-2",
-            "dbpedia",
-            "agnews",
-            "multirc",
-            "yahoo",
-        ]
-    ),
-    "multirc-first": tuple(
-        [
-            "multirc",
-            "boolqa",
-            "wic",
-            "mnli",
-            "cb",
-            "copa",
-            "qqp",
-            "rte",
-            "imdb",
-            "sst-2",
-            "dbpedia",
-            "agnews",
-            "yelp",
-            "amazon",
-            "yahoo",
-        ]
-    ),
-    "yelp-first": tuple(
-        [
-            "yelp",
-            "amazon",
-            "mnli",
-            "cb",
-            "copa",
-            "qqp",
-            "rte",
-            "imdb",
-            "sst-2",
-            "dbpedia",
-            "agnews",
-            "yahoo",
-            "multirc",
-            "boolqa",
-            "wic",
-        ]
-    ),
+    "mnli-first": _tasks("mnli cb wic copa qqp boolqa rte imdb yelp amazon sst-2 dbpedia agnews multirc yahoo"),
+    "multirc-first": _tasks("multirc boolqa wic mnli cb copa qqp rte imdb sst-2 dbpedia agnews yelp amazon yahoo"),
+    "yelp-first": _tasks("yelp amazon mnli cb copa qqp rte imdb sst-2 dbpedia agnews yahoo multirc boolqa wic"),
 }
 """Orders 4 to 6."""
 
 SUPERNI: dict[str, tuple[str, ...]] = {
-    "task1572-first": tuple(
-        f"task{number}"
-        for number in [
-            "1572",
-            "363",
-            "1290",
-            "181",
-            "002",
-            "1510",
-            "639",
-            "1729",
-            "073",
-            "1590",
-            "748",
-            "511",
-            "591",
-            "1687",
-            "875",
-        ]
+    "task1572-first": _tasks(
+        "task1572 task363 task1290 task181 task002 task1510 task639 task1729 task073 task1590 task748 task511 task591 "
+        "task1687 task875"
     ),
-    "task748-first": tuple(
-        f"task{number}"
-        for number in [
-            "748",
-            "073",
-            "1590",
-            "639",
-            "1572",
-            "1687",
-            "591",
-            "363",
-            "1510",
-            "1729",
-            "181",
-            "511",
-            "002",
-            "1290",
-            "875",
-        ]
+    "task748-first": _tasks(
+        "task748 task073 task1590 task639 task1572 task1687 task591 task363 task1510 task1729 task181 task511 task002 "
+        "task1290 task875"
     ),
 }
 """Orders 1 and 2 of the SuperNI tasks."""
