@@ -84,7 +84,7 @@ class AIMMergingPlugin(SupervisedPlugin):
         self.controller = MergeController(
             schedule or chosen.schedule(),
             weights or chosen.weights,
-            LearningSignal(window or chosen.window),
+            LearningSignal(chosen.window if window is None else window),
             ForgettingSignal(factor, extra_losses=chosen.extra_losses),
         )
         self.rehearsal = Rehearsal(

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,9 @@ def compare(
     :return: the exit status.
     """
     arguments = command.parse_args(argv)
+    # Both speak to the authors of those libraries, not to whoever reads a progress bar.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
     try:
         models, benchmark, settings = _prepare(make_benchmark, arguments)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:

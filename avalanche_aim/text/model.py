@@ -26,9 +26,10 @@ class LanguageModel(DynamicModule):
     each experience before training or evaluating on it, which is how the model comes to know them.
 
     Only the scores that are needed are computed. In training that is the gold answer's; the other columns are
-    NaN, and a gradient that reaches one raises an error. In evaluation all labels of the example's task are
-    scored; the columns of other tasks are −inf. ``score_all_labels=True`` computes all columns always, for
-    strategies that read them in training (LwF, DER, ER-ACE, MIR).
+    NaN (so that Avalanche's own training accuracy means nothing), and a gradient that reaches one raises an
+    error. In evaluation all labels of the example's task are scored; the columns of other tasks are −inf.
+    ``score_all_labels=True`` computes all columns always, for strategies that read them in training (LwF, DER,
+    ER-ACE, MIR).
 
     The frozen backbone stays out of the module registry and is shared between copies of the model, so that
     strategies which copy the model or store one float a parameter see the trainable weights alone.
