@@ -35,7 +35,11 @@ class RandomStream:
         outer = _random_state(device)
         try:
             if self._state is None:
-                torch.manual_seed(self.seed)
+                # Not torch.manual_seed, which would reseed every accelerator as well.
+                torch.default_generator.manual_seed(self.seed)
+                if device.type == "cuda":
+                    with torch.cuda.device(device):
+                        torch.cuda.manual_seed(self.seed)
                 np.random.seed(self.seed % 2**32)
                 random.seed(self.seed)
             else:
@@ -62,23 +66,19 @@ def _set_random_state(state: dict[str, Any], device: torch.device) -> None:
 
 
 @contextmanager
-def training_mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Set the model to train or eval mode, and each module back to its own mode afterwards.
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Set the model to eval mode, and each module back to its own mode afterwards.
 
     :param model: the model.
-    :param training: True for train mode.
     """
     modes = [(module, module.training) for module in model.modules()]
-    if all(mode == training for _, mode in modes):
-        yield
-        return
-    model.train(training)
+    model.eval()
     try:
         yield
     finally:
         # Parents come first, so that a module's own mode has the last word.
-        for module, mode in modes:
-            module.train(mode)
+        for module, training in modes:
+            module.train(training)
 
 
 @contextmanager
@@ -87,10 +87,12 @@ def kept_buffers(model: nn.Module) -> Iterator[None]:
 
     :param model: the model.
     """
-    saved = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    owners = [(m, name, b) for m in model.modules() for name, b in m._buffers.items() if b is not None]
+    saved = [buffer.clone() for _, _, buffer in owners]
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, value in saved:
+            for (module, name, buffer), value in zip(owners, saved, strict=True):
                 buffer.copy_(value)
+                module._buffers[name] = buffer  # a pass may have put a new tensor in its place

@@ -59,6 +59,7 @@ class RehearsalMemory(ExemplarsBuffer):
         self.selected: list[list[int]] = []
         """For each past experience the rows of its data set that are kept."""
         self._generator = torch.Generator().manual_seed(seed)
+        self._last: Any = None
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.selected)
@@ -92,8 +93,13 @@ class RehearsalMemory(ExemplarsBuffer):
             self.buffer: Any = kept if len(self) == len(rows) else self.buffer.concat(kept)
 
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
-        """Avalanche's storage-policy hook: keep the share of ``exp``."""
-        self.add(exp.dataset)
+        """Keep the share of an experience (Avalanche's storage-policy hook).
+
+        One memory may serve several plugins, so the experience that was added last is not added again.
+        """
+        if exp is not self._last:
+            self.add(exp.dataset)
+            self._last = exp
 
     def resize(self, strategy: Any, new_size: int) -> None:
         """Refused: past shares are fixed.

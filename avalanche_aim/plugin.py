@@ -35,7 +35,8 @@ class AIMMergingPlugin(SupervisedPlugin):
     While the model trains on a new experience, the plugin watches the learning signal and the loss on a small
     rehearsal memory, decides when to merge, and fuses what was just learned with what a short fine-tuning on the
     memory brings back. The first experience has no memory and trains undisturbed. It works with any SGD template
-    of Avalanche, any model with trainable parameters, and beside other plugins::
+    of Avalanche, any model with trainable parameters, and beside other plugins; those that keep the weights after an
+    experience (EWC, LwF) see the merged ones if they are listed after it::
 
         strategy = Naive(model=model, optimizer=optimizer, criterion=criterion, plugins=[AIMMergingPlugin()])
 
@@ -135,18 +136,22 @@ class AIMMergingPlugin(SupervisedPlugin):
         if self._previous and self.controller.schedule.merges_at_end and self.controller.elapsed:
             self._merge(strategy, "end")
         self._previous = []
-        self.memory.add(strategy.experience.dataset)
+        self.memory.post_adapt(strategy, strategy.experience)
 
     def _merge(self, strategy: Any, reason: str) -> None:
-        decision = self.controller.merge(movement(self._weights, self._previous), reason)
+        moved = movement(self._weights, self._previous)
+        if not math.isfinite(moved):
+            self._warn_once("training has made the weights non-finite; nothing is merged")
+            return
+        decision = self.controller.merge(moved, reason)
         trained = snapshot(self._weights)
         losses = self.rehearsal.fine_tune(strategy, self._weights, decision.memory_iterations)
-        merged = math.isfinite(decision.learning_signal) and all(map(math.isfinite, losses))
+        merged = all(map(math.isfinite, losses)) and math.isfinite(movement(self._weights, trained))
         if merged:
             merge_(self._weights, self._previous, trained, decision.alpha_new, decision.alpha_past)
         else:
             restore_(self._weights, trained)
-            self._warn_once("a memory loss was not finite; that merge was given up and the trained weights kept")
+            self._warn_once("the memory fine-tuning was not finite; that merge was given up, the trained weights kept")
         restore_(self._previous, self._weights)
         record = MergeRecord.of(*self._where(strategy), decision, losses, merged)
         self.history.merges.append(record)

@@ -1,13 +1,13 @@
 """Passes over the memory through the strategy itself, so that its own forward and criterion keep their meaning."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .isolation import RandomStream, kept_buffers, training_mode
+from .isolation import RandomStream, eval_mode, kept_buffers
 from .memory import RehearsalMemory
 from .merging import MemoryFineTuning
 
@@ -21,7 +21,7 @@ class Rehearsal:
     :param memory: what is rehearsed.
     :param fine_tuning: how the memory iterations are taken.
     :param batch_size: examples of a memory batch, or None for the strategy's training batch size.
-    :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
+    :param monitor_mode: the model's mode for the historical loss: "eval", or "train" to leave it as in training.
     :param seed: of the choice of batches and of dropout in these passes.
     :raises ValueError: for an unknown mode or a batch size below 1.
     """
@@ -41,7 +41,7 @@ class Rehearsal:
         self.memory = memory
         self.fine_tuning = fine_tuning
         self.batch_size = batch_size
-        self.monitor_training = monitor_mode == "train"
+        self.monitor_in_eval = monitor_mode == "eval"
         # One stream each: how often merges happen must not change what monitoring sees.
         self._monitor_rows = torch.Generator().manual_seed(seed)
         self._merge_rows = torch.Generator().manual_seed(seed + 1)
@@ -55,7 +55,7 @@ class Rehearsal:
         """
         with (
             self._monitor_noise.on(strategy.device),
-            training_mode(strategy.model, self.monitor_training),
+            eval_mode(strategy.model) if self.monitor_in_eval else nullcontext(),
             kept_buffers(strategy.model),
             _kept_batch(strategy),
             torch.no_grad(),
@@ -72,7 +72,6 @@ class Rehearsal:
         """
         with (
             self._merge_noise.on(strategy.device),
-            training_mode(strategy.model, True),
             kept_buffers(strategy.model),
             _kept_batch(strategy),
         ):

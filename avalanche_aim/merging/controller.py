@@ -9,6 +9,7 @@ from typing import Any
 
 from .schedule import Schedule
 from .signals import ForgettingSignal, LearningSignal
+from .state import check_state
 from .weights import Weighting
 
 
@@ -44,11 +45,17 @@ class MergeController:
     :param weights: with which weights.
     :param learning: the learning signal.
     :param forgetting: the forgetting signal.
+    :raises ValueError: if the learning signal's window is too short for the schedule ever to adapt.
     """
 
     def __init__(
         self, schedule: Schedule, weights: Weighting, learning: LearningSignal, forgetting: ForgettingSignal
     ) -> None:
+        if learning.window is not None and learning.window < schedule.signals_needed:
+            raise ValueError(
+                f"window: expected at least {schedule.signals_needed} signals, after which the schedule adapts "
+                f"(its cold start), got {learning.window}; lengthen the window or shorten cold_start"
+            )
         self.schedule = schedule
         self.weights = weights
         self.learning = learning
@@ -121,7 +128,9 @@ class MergeController:
         """Restore what :meth:`state_dict` returned.
 
         :param state: the state.
+        :raises ValueError: if parts or names are missing or unknown.
         """
+        check_state(self, state, ("elapsed", "schedule", "learning", "forgetting"))
         self.elapsed = state["elapsed"]
         self.schedule.load_state_dict(state["schedule"])
         self.learning.load_state_dict(state["learning"])

@@ -38,8 +38,8 @@ def movement(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
     :return: the L1 length, as a Python float (the one host synchronisation of a merge).
     """
     device = weights[0].device
-    parts = [(w.float() - p.float()).abs().sum().to(device) for w, p in zip(weights, previous, strict=True)]
-    return float(torch.stack(parts).sum())
+    parts = [(_precise(w) - _precise(p)).abs().sum().to(device) for w, p in zip(weights, previous, strict=True)]
+    return float(sum(parts))
 
 
 @torch.no_grad()
@@ -64,5 +64,10 @@ def merge_(
     :param alpha_past: α₂.
     """
     for w, p, t in zip(weights, previous, trained, strict=True):
-        memory, start, end = w.float(), p.float(), t.float()
+        memory, start, end = _precise(w), _precise(p), _precise(t)
         w.copy_(end + (end - start) * (alpha_new - 1.0) + (memory - end) * alpha_past)
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    """The tensor in single precision at least."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

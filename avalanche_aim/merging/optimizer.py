@@ -5,6 +5,7 @@ new task, dominates the "memory" update: with the memory's gradients set to zero
 0.98 (measured on that code with a tiny T5). Hence a named choice.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,24 +47,29 @@ class MemoryFineTuning:
     ) -> list[float]:
         """Fine-tune the weights, in place.
 
+        A step whose loss or gradient is not finite is not taken and ends the fine-tuning, so that it spoils neither
+        the weights nor the optimizer's moments; the last loss returned is then not finite.
+
         :param optimizer: the training optimizer.
         :param weights: the trainable tensors, whose gradients are clipped together.
         :param loss: draws a memory batch and returns its loss, with gradient.
         :param iterations: optimizer steps to take.
         :return: the loss of each step, taken before it.
         """
-        losses: list[Tensor] = []
+        losses: list[float] = []
         with self._optimizer_state(optimizer), _kept_gradients(weights):
             for _ in range(iterations):
                 optimizer.zero_grad()
                 value = loss()
                 value.backward()
-                if self.max_grad_norm < float("inf"):
-                    torch.nn.utils.clip_grad_norm_(weights, self.max_grad_norm)
+                # Infinity clips nothing, but the norm still tells whether the gradient is finite.
+                norm = float(torch.nn.utils.clip_grad_norm_(weights, self.max_grad_norm))
+                losses.append(float(value.detach()) if math.isfinite(norm) else math.nan)
+                if not math.isfinite(losses[-1]):
+                    break
                 optimizer.step()
-                losses.append(value.detach())
             optimizer.zero_grad()
-        return torch.stack(losses).flatten().tolist() if losses else []
+        return losses
 
     @contextmanager
     def _optimizer_state(self, optimizer: Optimizer) -> Iterator[None]:

@@ -23,10 +23,12 @@ class Schedule(Stateful):
     STATE: ClassVar[tuple[str, ...]] = ("interval",)
     merges_at_end = False
     """Whether a merge is also due when the experience ends."""
+    signals_needed = 0
+    """Learning signals that must be kept for the interval to adapt at all."""
 
     def __init__(self, initial: int | None, memory_ratio: float = 1.0) -> None:
-        if initial is not None and initial < 1:
-            raise ValueError(f"interval: expected at least 1 iteration, got {initial}")
+        if initial is not None and (not isinstance(initial, int) or initial < 1):
+            raise ValueError(f"interval: expected a whole number of iterations, at least 1, got {initial}")
         if memory_ratio < 0:
             raise ValueError(f"memory_ratio: expected 0 or more memory iterations an iteration, got {memory_ratio}")
         self.initial = initial
@@ -96,13 +98,13 @@ class AdaptiveInterval(Schedule):
     ) -> None:
         super().__init__(initial, memory_ratio)
         _check_bounds(initial, minimum, maximum)
+        _check_counts(patience, cold_start)
         if growth <= 1 or shrink <= 1:
             raise ValueError(f"growth and shrink: expected factors above 1, got {growth} and {shrink}")
-        if patience < 1 or cold_start < 0:
-            raise ValueError(f"expected patience >= 1 and cold_start >= 0, got {patience} and {cold_start}")
         self.minimum, self.maximum = minimum, maximum
         self.growth, self.shrink = growth, shrink
         self.cold_start, self.patience = cold_start, patience
+        self.signals_needed = cold_start + 1
 
     def due(self, elapsed: int, forgetting: ForgettingSignal) -> str | None:
         if forgetting.activations >= self.patience:
@@ -114,9 +116,9 @@ class AdaptiveInterval(Schedule):
         if len(learning.values) <= self.cold_start:
             return
         if learning.upward > learning.downward:
-            self.interval = max(self.minimum, math.floor(self.interval / self.shrink))
+            self.interval = max(self.minimum, math.floor(_clean(self.interval / self.shrink)))
         elif learning.downward > learning.upward:
-            self.interval = min(self.maximum, math.ceil(self.interval * self.growth))
+            self.interval = min(self.maximum, math.ceil(_clean(self.interval * self.growth)))
 
 
 class ReferenceInterval(Schedule):
@@ -158,10 +160,12 @@ class ReferenceInterval(Schedule):
         memory_iterations = initial if initial_memory_iterations is None else initial_memory_iterations
         super().__init__(initial, memory_iterations / initial if initial else 0.0)
         _check_bounds(initial, minimum, maximum)
+        _check_counts(patience, cold_start)
         self.initial_memory_iterations = memory_iterations
         self.current_memory_iterations = memory_iterations
         self.minimum, self.maximum = minimum, maximum
         self.cold_start, self.patience = cold_start, patience
+        self.signals_needed = cold_start + 2
         self.halve_from, self.growth_below, self.growth_above = halve_from, growth_below, growth_above
         self.adaptive = adaptive
 
@@ -268,6 +272,16 @@ def _check_bounds(initial: int, minimum: int, maximum: int) -> None:
             f"expected 1 <= minimum <= initial <= maximum, got minimum {minimum}, initial {initial} and "
             f"maximum {maximum}"
         )
+
+
+def _check_counts(patience: int, cold_start: int) -> None:
+    if patience < 1 or cold_start < 0:
+        raise ValueError(f"expected patience >= 1 and cold_start >= 0, got {patience} and {cold_start}")
+
+
+def _clean(value: float) -> float:
+    """Without the noise of binary fractions: 50 · 1.1 is 55, not a little more."""
+    return round(value, 9)
 
 
 def _ratio(larger: float, smaller: float) -> float:

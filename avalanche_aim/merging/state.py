@@ -1,7 +1,23 @@
 """What every stateful part of the method shares: its state as plain data."""
 
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
+
+
+def check_state(owner: object, state: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse a state that another kind of object wrote.
+
+    :param owner: the object that is to take the state.
+    :param state: the state.
+    :param names: what it must hold, exactly.
+    :raises ValueError: if names are missing or unknown.
+    """
+    if set(state) != set(names):
+        raise ValueError(
+            f"{type(owner).__name__} expected the state {sorted(names)}, got {sorted(state)}; load it into the same "
+            "kind of object that wrote it"
+        )
 
 
 class Stateful:
@@ -23,10 +39,6 @@ class Stateful:
         :param state: a mapping with exactly the names in ``STATE``.
         :raises ValueError: if names are missing or unknown.
         """
-        if set(state) != set(self.STATE):
-            raise ValueError(
-                f"{type(self).__name__} expected the state {sorted(self.STATE)}, got {sorted(state)}; "
-                "load it into the same kind of object that wrote it"
-            )
+        check_state(self, state, self.STATE)
         for name, value in state.items():
             setattr(self, name, deepcopy(value))

@@ -1,0 +1,135 @@
+"""The records of a run, as CSV and JSON."""
+
+import csv
+import json
+import math
+
+import pytest
+
+from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
+
+DECISION = Merge(
+    reason="interval",
+    interval=8,
+    elapsed=8,
+    learning_signal=0.25,
+    upward=1,
+    downward=2,
+    threshold=1.5,
+    activations=0,
+    alpha_new=0.55,
+    alpha_past=0.45,
+    memory_iterations=8,
+    next_interval=12,
+)
+
+
+def merge_record(losses=(2.0, 1.0, 0.5), merged=True):
+    return MergeRecord.of(experience=1, iteration=8, decision=DECISION, losses=list(losses), merged=merged)
+
+
+def monitor_record(loss=0.7, threshold=None, status="collecting", iteration=1):
+    return MonitorRecord(1, iteration, 0.3, loss, threshold, status, status in ("active", "forced"))
+
+
+@pytest.fixture
+def history():
+    return History(
+        [merge_record(), merge_record(losses=(), merged=False)],
+        [monitor_record(), monitor_record(3.0, 1.5, "active", 2), monitor_record(math.nan, 1.5, "skipped", 3)],
+    )
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_merge_record_joins_decision_place_and_memory_losses():
+    record = merge_record()
+    assert (record.experience, record.iteration, record.merged) == (1, 8, True)
+    assert (record.memory_loss_before, record.memory_loss_after) == (2.0, 0.5)
+    assert all(getattr(record, name) == value for name, value in vars(DECISION).items())
+
+
+def test_without_memory_iterations_there_is_no_memory_loss():
+    record = merge_record(losses=())
+    assert (record.memory_loss_before, record.memory_loss_after) == (None, None)
+
+
+def test_a_new_history_is_empty():
+    assert History().to_dict() == {"merges": [], "iterations": []}
+
+
+def test_two_histories_do_not_share_records():
+    History().merges.append(merge_record())
+    assert History().merges == []
+
+
+def test_writing_gives_a_json_and_two_csv_files(history, tmp_path):
+    names = [path.name for path in history.write(tmp_path, "run")]
+    assert names == ["run.json", "run_merges.csv", "run_iterations.csv"]
+    assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_the_csv_files_have_a_row_a_record_and_a_column_a_field(history, tmp_path):
+    _, merges, iterations = history.write(str(tmp_path))
+    assert [row["merged"] for row in rows(merges)] == ["True", "False"]
+    assert list(rows(merges)[0]) == list(MergeRecord.__dataclass_fields__)
+    assert [row["status"] for row in rows(iterations)] == ["collecting", "active", "skipped"]
+    assert [row["historical_loss"] for row in rows(iterations)] == ["0.7", "3.0", "nan"]
+    assert list(rows(iterations)[0]) == list(MonitorRecord.__dataclass_fields__)
+
+
+def test_the_csv_files_of_an_empty_history_have_their_header(tmp_path):
+    _, merges, iterations = History().write(tmp_path)
+    assert (rows(merges), rows(iterations)) == ([], [])
+    assert merges.read_text().startswith("experience,iteration,reason,")
+    assert iterations.read_text().startswith("experience,iteration,training_loss,")
+
+
+def test_a_missing_number_is_an_empty_csv_field(history, tmp_path):
+    _, merges, iterations = history.write(tmp_path)
+    assert rows(merges)[1]["memory_loss_before"] == ""
+    assert rows(iterations)[0]["threshold"] == ""
+
+
+def test_the_json_file_gives_the_history_back(tmp_path):
+    history = History([merge_record()], [monitor_record(), monitor_record(3.0, 1.5, "active", 2)])
+    path = history.write(tmp_path)[0]
+    assert History.from_dict(json.loads(path.read_text(encoding="utf-8"))) == history
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_null_in_json(tmp_path, number):
+    path = History([], [monitor_record(number)]).write(tmp_path)[0]
+    data = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert data["iterations"][0]["historical_loss"] is None
+
+
+def test_writing_leaves_the_records_as_they_are(history, tmp_path):
+    history.write(tmp_path)
+    assert math.isnan(history.iterations[2].historical_loss)
+
+
+def test_plain_data_gives_the_history_back():
+    history = History([merge_record()], [monitor_record()])
+    assert History.from_dict(history.to_dict()) == history
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"merges": []},
+        {"merges": [], "iterations": [{"loss": 1.0}]},
+        {"merges": [{"reason": "interval"}], "iterations": []},
+        {"merges": [1], "iterations": []},
+        {"merges": None, "iterations": []},
+        [],
+        "history",
+    ],
+)
+def test_foreign_data_is_refused(data):
+    with pytest.raises(ValueError, match="expected a history with 'merges' and 'iterations'"):
+        History.from_dict(data)

@@ -1,0 +1,342 @@
+"""When to merge: every schedule's intervals, bounds and errors."""
+
+import json
+import random
+
+import pytest
+
+from avalanche_aim.merging import (
+    AdaptiveInterval,
+    FixedInterval,
+    ForgettingSignal,
+    LearningSignal,
+    OncePerTask,
+    RandomInterval,
+    ReferenceInterval,
+)
+
+ALL = [AdaptiveInterval, ReferenceInterval, lambda: FixedInterval(5), lambda: RandomInterval(5), OncePerTask]
+NAMES = ["adaptive", "reference", "fixed", "random", "once"]
+LEVEL = [1.0, 1.0, 1.0, 1.0]  # four signals: beyond them the reference schedule adapts
+
+
+def next_interval(schedule, values):
+    """Adapt to the learning signals and return the interval chosen."""
+    learning = LearningSignal(None)
+    learning.values = [float(value) for value in values]
+    schedule.adapt(learning)
+    return schedule.interval
+
+
+def reference_step(interval, previous, current, **settings):
+    """Return the interval that follows ``interval`` when the learning signal goes from previous to current."""
+    schedule = ReferenceInterval(**({"initial": interval, "maximum": 1000} | settings))
+    return next_interval(schedule, [previous] * 4 + [current])
+
+
+def intervals_passed(schedule, iterations):
+    """Return how long each interval was when nothing but time passes."""
+    forgetting, elapsed, lengths = ForgettingSignal(), 0, []
+    for _ in range(iterations):
+        elapsed += 1
+        if schedule.due(elapsed, forgetting):
+            lengths.append(elapsed)
+            elapsed = 0
+            schedule.adapt(LearningSignal())
+    return lengths
+
+
+# The paper's controller
+
+
+def test_the_paper_shortens_the_interval_when_upward_pairs_dominate():
+    assert next_interval(AdaptiveInterval(12), [1, 2, 3, 4]) == 8
+
+
+def test_the_paper_lengthens_the_interval_when_downward_pairs_dominate():
+    assert next_interval(AdaptiveInterval(12), [4, 3, 2, 1]) == 18
+
+
+def test_the_paper_rounds_away_from_the_interval():
+    assert next_interval(AdaptiveInterval(8), [1, 2, 3, 4]) == 5  # 8 / 1.5 = 5.33
+    assert next_interval(AdaptiveInterval(10), [1, 2, 3, 4]) == 6  # 6.67
+    assert next_interval(AdaptiveInterval(9), [4, 3, 2, 1]) == 14  # 9 * 1.5 = 13.5
+    assert next_interval(AdaptiveInterval(8, growth=1.15), [4, 3, 2, 1]) == 10  # 9.2
+
+
+def test_the_paper_leaves_the_interval_on_a_tie():
+    assert next_interval(AdaptiveInterval(12), [1, 2, 1, 2, 1]) == 12
+
+
+@pytest.mark.parametrize("cold_start", [1, 3, 5])
+def test_the_paper_adapts_once_more_signals_than_the_cold_start_are_in_the_window(cold_start):
+    falling = [9, 8, 7, 6, 5, 4]
+    assert next_interval(AdaptiveInterval(12, cold_start=cold_start), falling[:cold_start]) == 12
+    assert next_interval(AdaptiveInterval(12, cold_start=cold_start), falling[: cold_start + 1]) == 18
+
+
+def test_without_a_cold_start_a_single_signal_speaks_for_neither_side():
+    assert next_interval(AdaptiveInterval(12, cold_start=0), [1]) == 12
+
+
+def test_the_paper_clamps_at_both_bounds():
+    assert next_interval(AdaptiveInterval(3, minimum=3), [1, 2, 3, 4]) == 3
+    assert next_interval(AdaptiveInterval(100, maximum=128), [4, 3, 2, 1]) == 128
+
+
+@pytest.mark.parametrize(("initial", "growth", "grown"), [(10, 1.1, 11), (10, 1.4, 14), (20, 1.15, 23), (50, 1.1, 55)])
+def test_rounding_up_sees_no_float_noise(initial, growth, grown):
+    assert next_interval(AdaptiveInterval(initial, growth=growth), [4, 3, 2, 1]) == grown
+
+
+@pytest.mark.parametrize(("initial", "shrink", "shrunk"), [(12, 1.2, 10), (14, 1.4, 10), (33, 1.1, 30), (66, 1.1, 60)])
+def test_rounding_down_sees_no_float_noise(initial, shrink, shrunk):
+    assert next_interval(AdaptiveInterval(initial, shrink=shrink), [1, 2, 3, 4]) == shrunk
+
+
+def test_the_paper_merges_when_the_interval_has_passed():
+    assert intervals_passed(AdaptiveInterval(8), 24) == [8, 8, 8]
+
+
+def test_the_paper_merges_at_once_when_activations_reach_the_patience():
+    schedule, forgetting = AdaptiveInterval(16, patience=3), ForgettingSignal()
+    forgetting.activations = 2
+    assert schedule.due(1, forgetting) is None
+    forgetting.activations = 3
+    assert schedule.due(1, forgetting) == "forgetting"
+
+
+# The published code's controller: the boundaries at 64, by hand
+
+
+@pytest.mark.parametrize(
+    ("interval", "following"),
+    list(enumerate([58, 59, 60, 61, 62, 63, 32, 32, 33, 33, 34, 34, 35, 35, 36, 36], start=58)),
+)
+def test_the_reference_halves_from_64_when_the_signal_stays(interval, following):
+    assert reference_step(interval, 1, 1) == following
+
+
+@pytest.mark.parametrize(
+    ("interval", "ratio", "following"),
+    [
+        (72, 1.125, 32),  # 72 / 1.125 = 64: halved
+        (71, 1.125, 63),  # 63.11: not
+        (73, 1.125, 32),  # 64.89
+        (66, 1.03125, 32),  # 64.0
+        (65, 1.03125, 63),  # 63.03
+        (58, 1.25, 46),  # 46.4
+        (73, 1.5, 48),  # 48.67
+        (200, 1.25, 80),  # 160: halved once only
+    ],
+)
+def test_the_reference_halves_only_what_is_still_64_after_shrinking(interval, ratio, following):
+    assert reference_step(interval, 1, ratio) == following
+
+
+@pytest.mark.parametrize(
+    ("interval", "following"),
+    # The signal falls from 1 to 0.8: the factor is 1.25 + 1 below 64, 1.25 + 0.5 from 64 on.
+    list(enumerate([130, 132, 135, 137, 139, 141, 112, 113, 115, 117, 119, 120, 122, 124, 126, 127], start=58)),
+)
+def test_the_reference_grows_by_one_more_below_64_and_by_half_from_there(interval, following):
+    assert reference_step(interval, 1, 0.8) == following
+
+
+@pytest.mark.parametrize(
+    ("interval", "previous", "current", "following"),
+    [(8, 1, 2, 4), (8, 1, 3, 2), (9, 2, 3, 6), (7, 2, 3, 4), (8, 2, 1, 24), (8, 5, 4, 18)],
+)
+def test_the_reference_follows_the_ratio_of_the_last_two_signals(interval, previous, current, following):
+    assert reference_step(interval, previous, current) == following
+
+
+def test_the_reference_rounds_down_in_the_order_of_the_published_code():
+    # int(S * (p/signal + 1)): 9 * (4/3 + 1) is 21, but 20.999... in floats; int(S*p/signal + S) would give 21.
+    assert reference_step(9, 4, 3) == 20
+
+
+def test_the_reference_ignores_all_but_the_last_two_signals():
+    assert next_interval(ReferenceInterval(8), [9, 8, 7, 1, 2]) == 4
+
+
+@pytest.mark.parametrize(("previous", "current", "following"), [(1, 100, 2), (100, 1, 128)])
+def test_the_reference_clamps_at_both_bounds(previous, current, following):
+    assert reference_step(60, previous, current, minimum=2, maximum=128) == following
+
+
+def test_the_reference_halves_after_clamping_so_that_it_may_fall_below_a_high_minimum():
+    assert reference_step(80, 1, 2, minimum=70) == 35
+
+
+def test_a_signal_that_stays_zero_counts_as_one_that_stays():
+    assert reference_step(8, 0, 0) == 8
+    assert reference_step(64, 0, 0) == 32
+
+
+def test_a_signal_that_rises_from_zero_gives_the_minimum():
+    assert reference_step(60, 0, 0.1, minimum=3) == 3
+
+
+def test_a_signal_that_falls_to_zero_gives_the_maximum():
+    assert reference_step(60, 0.1, 0, maximum=99) == 99
+
+
+def test_the_reference_adapts_only_beyond_the_cold_start():
+    assert next_interval(ReferenceInterval(8), [1, 2, 3, 4]) == 8
+    assert next_interval(ReferenceInterval(8), [1, 1, 1, 1, 2]) == 4
+
+
+def test_the_reference_keeps_its_interval_when_it_is_not_adaptive():
+    assert next_interval(ReferenceInterval(8, adaptive=False), [1, 1, 1, 1, 2]) == 8
+
+
+def test_memory_iterations_are_the_whole_part_of_the_ratio():
+    schedule = ReferenceInterval(8, initial_memory_iterations=6)
+    assert schedule.memory_iterations(8) == 6
+    next_interval(schedule, [*LEVEL, 1.6])  # 8 / 1.6 = 5
+    assert schedule.memory_iterations(5) == 3  # 5 * 6 / 8 = 3.75
+
+
+def test_memory_iterations_can_reach_zero():
+    schedule = ReferenceInterval(8, initial_memory_iterations=2)
+    next_interval(schedule, [*LEVEL, 4])
+    assert (schedule.interval, schedule.memory_iterations(2)) == (2, 0)
+
+
+def test_memory_iterations_of_the_reference_are_planned_whatever_passed():
+    assert ReferenceInterval(8).memory_iterations(16) == 8
+
+
+def test_the_reference_divides_the_movement_by_the_interval_whatever_passed():
+    assert ReferenceInterval(8).learning_iterations(16) == 8
+
+
+def test_a_new_experience_starts_the_reference_anew():
+    schedule = ReferenceInterval(8, initial_memory_iterations=4)
+    next_interval(schedule, [*LEVEL, 4])
+    schedule.start()
+    assert (schedule.interval, schedule.memory_iterations(8)) == (8, 4)
+
+
+# The other schedules
+
+
+def test_a_fixed_interval_merges_every_n_iterations():
+    assert intervals_passed(FixedInterval(5), 23) == [5, 5, 5, 5]
+
+
+def test_memory_iterations_follow_the_iterations_that_passed():
+    assert FixedInterval(5).memory_iterations(5) == 5
+    assert FixedInterval(5, memory_ratio=2.0).memory_iterations(3) == 6
+    assert OncePerTask(memory_ratio=0.5).memory_iterations(30) == 15
+
+
+def test_a_fixed_interval_ignores_the_signals():
+    assert next_interval(FixedInterval(5), [1, 2, 3, 4, 5]) == 5
+
+
+def random_intervals(mean=8, seed=0, count=2000):
+    schedule = RandomInterval(mean, seed)
+    schedule.start()
+    drawn = []
+    for _ in range(count):
+        drawn.append(schedule.interval)
+        schedule.adapt(LearningSignal())
+    return drawn
+
+
+def test_random_intervals_are_uniform_around_their_mean():
+    drawn = random_intervals(mean=8)
+    assert set(drawn) == set(range(1, 16))
+    assert sum(drawn) / len(drawn) == pytest.approx(8, abs=0.3)
+    assert max(drawn.count(n) for n in range(1, 16)) < 2 * min(drawn.count(n) for n in range(1, 16))
+
+
+def test_random_intervals_depend_on_the_seed_alone():
+    assert random_intervals(seed=1, count=50) == random_intervals(seed=1, count=50)
+    assert random_intervals(seed=1, count=50) != random_intervals(seed=2, count=50)
+
+
+def test_random_intervals_leave_the_global_stream_alone():
+    before = random.getstate()
+    random_intervals(count=20)
+    assert random.getstate() == before
+
+
+def test_a_mean_of_one_merges_at_every_iteration():
+    assert set(random_intervals(mean=1, count=20)) == {1}
+
+
+def test_once_per_task_is_due_at_the_end_only():
+    assert intervals_passed(OncePerTask(), 500) == []
+    assert OncePerTask().merges_at_end
+
+
+@pytest.mark.parametrize("schedule", ALL[:-1], ids=NAMES[:-1])
+def test_only_once_per_task_merges_at_the_end(schedule):
+    assert not schedule().merges_at_end
+
+
+# Errors and state
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FixedInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
+        (lambda: FixedInterval(-4), "interval: expected a whole number of iterations, at least 1, got -4"),
+        (lambda: RandomInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
+        (lambda: ReferenceInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
+        (lambda: FixedInterval(4, memory_ratio=-0.5), "memory_ratio: expected 0 or more .* got -0.5"),
+        (lambda: OncePerTask(-1.0), "memory_ratio: expected 0 or more .* got -1.0"),
+        (lambda: ReferenceInterval(8, -8), "memory_ratio: expected 0 or more .* got -1.0"),
+        (lambda: AdaptiveInterval(1), "1 <= minimum <= initial <= maximum, got minimum 2, initial 1 and maximum 128"),
+        (lambda: AdaptiveInterval(200), "got minimum 2, initial 200 and maximum 128"),
+        (lambda: AdaptiveInterval(8, minimum=0), "got minimum 0, initial 8"),
+        (lambda: ReferenceInterval(8, minimum=9), "got minimum 9, initial 8"),
+        (lambda: ReferenceInterval(8, maximum=7), "got minimum 2, initial 8 and maximum 7"),
+        (lambda: AdaptiveInterval(growth=1.0), "growth and shrink: expected factors above 1, got 1.0 and 1.5"),
+        (lambda: AdaptiveInterval(shrink=0.5), "growth and shrink: expected factors above 1, got 1.5 and 0.5"),
+        (lambda: AdaptiveInterval(patience=0), "expected patience >= 1 and cold_start >= 0, got 0 and 3"),
+        (lambda: AdaptiveInterval(cold_start=-1), "expected patience >= 1 and cold_start >= 0, got 3 and -1"),
+        (lambda: ReferenceInterval(patience=0), "patience"),
+        (lambda: ReferenceInterval(cold_start=-1), "cold_start"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_with_what_was_expected_and_got(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("make", ALL, ids=NAMES)
+def test_a_restored_schedule_goes_on_identically(make):
+    schedule, restored = make(), make()
+    schedule.start()
+    next_interval(schedule, [*LEVEL, 2])
+    restored.load_state_dict(json.loads(json.dumps(schedule.state_dict())))
+    for values in ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], [1, 1, 1, 1, 1.3]):
+        assert next_interval(schedule, values) == next_interval(restored, values)
+        assert schedule.memory_iterations(8) == restored.memory_iterations(8)
+
+
+@pytest.mark.parametrize("make", ALL, ids=NAMES)
+def test_a_saved_schedule_is_not_changed_by_going_on(make):
+    schedule = make()
+    state = schedule.state_dict()
+    saved = json.dumps(state)
+    schedule.start()
+    next_interval(schedule, [1, 1, 1, 1, 2])
+    assert json.dumps(state) == saved
+
+
+@pytest.mark.parametrize("make", ALL, ids=NAMES)
+@pytest.mark.parametrize("change", ["missing", "unknown"])
+def test_a_state_with_wrong_names_is_refused(make, change):
+    state = make().state_dict()
+    if change == "missing":
+        state.pop("interval")
+    else:
+        state["surplus"] = 1
+    with pytest.raises(ValueError, match="expected the state"):
+        make().load_state_dict(state)

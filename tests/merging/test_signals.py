@@ -1,0 +1,219 @@
+"""The learning signal and the forgetting signal."""
+
+import json
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avalanche_aim.merging import PRESETS, ForgettingSignal, LearningSignal
+
+LOSSES = st.lists(st.floats(0, 10), max_size=40)
+
+
+def learning(*values: float, window: int | None = None) -> LearningSignal:
+    signal = LearningSignal(window)
+    for value in values:
+        signal.update(value, 1)
+    return signal
+
+
+def forgetting(preset: str, interval: int | None) -> ForgettingSignal:
+    chosen = PRESETS[preset]
+    signal = ForgettingSignal(chosen.threshold_factor, extra_losses=chosen.extra_losses)
+    signal.start(interval)
+    return signal
+
+
+def collected_before_threshold(signal: ForgettingSignal) -> int:
+    count = 0
+    while signal.threshold is None:
+        signal.update(1.0)
+        count += 1
+    return count
+
+
+def test_the_learning_signal_is_the_movement_per_iteration():
+    assert LearningSignal().update(12.0, 8) == 1.5
+
+
+def test_the_window_keeps_the_last_signals_oldest_first():
+    assert learning(1, 2, 3, 4, 5, 6, 7, window=5).values == [3, 4, 5, 6, 7]
+
+
+def test_without_a_window_all_signals_are_kept():
+    assert learning(*range(50)).values == list(range(50))
+
+
+def test_a_pair_that_rises_is_upward_and_one_that_falls_downward():
+    signal = learning(1, 3, 2, 5)
+    assert (signal.upward, signal.downward) == (2, 1)
+
+
+def test_a_pair_of_equal_signals_is_upward():
+    signal = learning(2, 2, 2)
+    assert (signal.upward, signal.downward) == (2, 0)
+
+
+def test_the_share_counts_only_pairs_inside_the_window():
+    assert learning(1, 2, 3, 2, 1, window=3).share_upward == 0.0
+    assert learning(1, 2, 3, 2, 1).share_upward == 0.5
+
+
+@pytest.mark.parametrize("values", [(), (1.0,)])
+def test_without_a_pair_the_share_speaks_for_neither_side(values):
+    signal = learning(*values)
+    assert (signal.upward, signal.downward, signal.share_upward) == (0, 0, 0.5)
+
+
+def test_a_new_experience_forgets_all_learning_signals():
+    signal = learning(1, 2, 3)
+    signal.start()
+    assert signal.values == []
+
+
+@pytest.mark.parametrize("window", [1, 0, -3])
+def test_a_window_without_a_pair_is_refused(window):
+    with pytest.raises(ValueError, match=rf"window: expected at least 2 .* got {window}"):
+        LearningSignal(window)
+
+
+@given(st.lists(st.floats(0, 1e6)), st.integers(2, 8))
+def test_every_pair_in_the_window_is_either_upward_or_downward(values, window):
+    signal = learning(*values, window=window)
+    assert len(signal.values) == min(len(values), window)
+    assert signal.upward + signal.downward == max(0, len(signal.values) - 1)
+    assert 0 <= signal.share_upward <= 1
+
+
+@pytest.mark.parametrize(("preset", "extra"), [("paper", 0), ("reference", 1)])
+def test_the_number_of_collected_losses_is_exact_for_every_interval(preset, extra):
+    for interval in range(1, 301):
+        signal = forgetting(preset, interval)
+        assert collected_before_threshold(signal) == max(1, 2 * interval // 3 + extra), interval
+
+
+@pytest.mark.parametrize("share", [Fraction(2, 3), Fraction(29, 100), Fraction(57, 100)])
+def test_a_share_given_as_a_float_is_as_exact_as_a_fraction(share):
+    for interval in range(4, 301):
+        signal = ForgettingSignal(collected_share=float(share))
+        signal.start(interval)
+        assert collected_before_threshold(signal) == int(share * interval), interval  # int(0.29 * 100) would be 28
+
+
+@pytest.mark.parametrize(("preset", "losses"), [("paper", [1, 2, 3, 4, 5]), ("reference", [1, 2, 3, 4, 5, 9])])
+def test_the_threshold_is_the_factor_times_the_mean_of_the_collected_losses(preset, losses):
+    signal = forgetting(preset, 8)  # floor(2/3 * 8) = 5
+    statuses = [signal.update(loss) for loss in losses]
+    assert statuses == ["collecting"] * len(losses)
+    assert signal.threshold == pytest.approx(2.0 * sum(losses) / len(losses))
+
+
+def test_later_losses_leave_the_threshold_alone():
+    signal = forgetting("paper", 3)
+    for loss in (1.0, 3.0, 100.0, 0.0):
+        signal.update(loss)
+    assert signal.threshold == 4.0
+
+
+def test_a_loss_equal_to_the_threshold_is_an_activation():
+    signal = forgetting("paper", 3)
+    signal.update(1.0), signal.update(1.0)
+    assert signal.update(2.0) == "active"
+    assert signal.activations == 1
+
+
+def test_a_loss_below_the_threshold_is_quiet():
+    signal = forgetting("paper", 3)
+    signal.update(1.0), signal.update(1.0)
+    assert signal.update(1.9999999) == "quiet"
+    assert signal.activations == 0
+
+
+def test_the_loss_that_completes_the_threshold_is_not_compared_with_it():
+    signal = ForgettingSignal(factor=0.5)
+    signal.start(1)
+    assert signal.update(4.0) == "collecting"
+    assert (signal.threshold, signal.activations, signal.compared) == (2.0, 0, 0)
+
+
+def test_the_share_of_activations_is_among_the_compared_iterations_only():
+    signal = forgetting("paper", 3)
+    for loss in (1.0, 1.0, 5.0, 0.0, 0.0, 5.0):
+        signal.update(loss)
+    assert signal.share_active == 0.5
+
+
+def test_the_share_of_activations_is_zero_before_any_comparison():
+    assert forgetting("paper", 8).share_active == 0.0
+
+
+def test_a_forced_activation_counts_and_says_so():
+    signal = forgetting("reference", 3)
+    signal.force()
+    assert (signal.activations, signal.status) == (1, "forced")
+
+
+def test_without_a_planned_interval_there_is_never_a_threshold():
+    signal = forgetting("paper", None)
+    assert {signal.update(1e9) for _ in range(500)} == {"collecting"}
+    assert signal.threshold is None
+
+
+def test_a_new_interval_starts_the_forgetting_signal_anew():
+    signal = forgetting("paper", 3)
+    for loss in (1.0, 1.0, 5.0):
+        signal.update(loss)
+    signal.start(6)
+    assert signal.state_dict() == forgetting("paper", 6).state_dict()
+
+
+@pytest.mark.parametrize("factor", [0, -1.0, float("nan")])
+def test_a_factor_that_is_not_positive_is_refused(factor):
+    with pytest.raises(ValueError, match="threshold factor: expected a positive number"):
+        ForgettingSignal(factor)
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5])
+def test_a_collected_share_outside_its_range_is_refused(share):
+    with pytest.raises(ValueError, match=r"collected_share: expected a share in \(0, 1\]"):
+        ForgettingSignal(collected_share=share)
+
+
+@given(LOSSES, LOSSES)
+def test_a_restored_forgetting_signal_goes_on_identically(before, after):
+    signal, restored = forgetting("reference", 12), ForgettingSignal(extra_losses=1)
+    for loss in before:
+        signal.update(loss)
+    restored.load_state_dict(json.loads(json.dumps(signal.state_dict())))
+    assert [signal.update(loss) for loss in after] == [restored.update(loss) for loss in after]
+    assert signal.state_dict() == restored.state_dict()
+
+
+@given(LOSSES, LOSSES)
+def test_a_restored_learning_signal_goes_on_identically(before, after):
+    signal, restored = learning(*before, window=5), LearningSignal(5)
+    restored.load_state_dict(json.loads(json.dumps(signal.state_dict())))
+    for value in after:
+        assert signal.update(value, 3) == restored.update(value, 3)
+    assert signal.state_dict() == restored.state_dict()
+
+
+def test_a_saved_state_is_not_changed_by_going_on():
+    signal = learning(1, 2)
+    state = signal.state_dict()
+    signal.update(3, 1)
+    assert state == {"values": [1, 2]}
+
+
+@pytest.mark.parametrize("signal", [LearningSignal(), ForgettingSignal()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("change", ["missing", "unknown"])
+def test_a_state_with_wrong_names_is_refused(signal, change):
+    state = signal.state_dict()
+    if change == "missing":
+        state.pop(next(iter(state)))
+    else:
+        state["surplus"] = 1
+    with pytest.raises(ValueError, match=f"{type(signal).__name__} expected the state"):
+        signal.load_state_dict(state)

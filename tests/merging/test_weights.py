@@ -1,0 +1,93 @@
+"""The weights of a merge: from the signals, from the published code's table, fixed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avalanche_aim.merging import FixedWeights, ForgettingSignal, LearningSignal, ReferenceWeights, SignalWeights
+
+
+def rising(upward: int, downward: int) -> LearningSignal:
+    """Return a learning signal with that many upward and downward pairs."""
+    signal = LearningSignal(None)
+    steps = [1] * upward + [-1] * downward
+    signal.values = [float(sum(steps[:i])) for i in range(len(steps) + 1)]
+    return signal
+
+
+def activated(activations: int, compared: int = 10) -> ForgettingSignal:
+    signal = ForgettingSignal()
+    signal.activations, signal.compared = activations, compared
+    return signal
+
+
+@pytest.mark.parametrize(
+    ("upward", "downward", "activations", "alpha_new"),
+    [
+        (4, 0, 0, 0.6),  # rapid learning, nothing forgotten: the table's corner (0.6, 0.4)
+        (0, 4, 10, 0.4),  # convergence, all forgotten: the corner (0.4, 0.6)
+        (4, 0, 10, 0.5),
+        (0, 4, 0, 0.5),
+        (3, 1, 5, 0.525),  # 1/2 + 0.1 * (3/4 - 5/10)
+    ],
+)
+def test_signal_weights_follow_the_shares(upward, downward, activations, alpha_new):
+    alphas = SignalWeights()(rising(upward, downward), activated(activations), 8)
+    assert alphas == pytest.approx((alpha_new, 1 - alpha_new))
+
+
+def test_with_kappa_zero_both_sides_weigh_the_same():
+    assert SignalWeights(kappa=0)(rising(4, 0), activated(0), 8) == (0.5, 0.5)
+
+
+def test_with_kappa_one_half_the_full_range_is_spanned():
+    weights = SignalWeights(kappa=0.5)
+    assert weights(rising(4, 0), activated(0), 8) == (1.0, 0.0)
+    assert weights(rising(0, 4), activated(10), 8) == (0.0, 1.0)
+
+
+@given(
+    st.floats(0, 0.5), st.integers(0, 9), st.integers(0, 9), st.integers(0, 30), st.integers(0, 20), st.integers(1, 99)
+)
+def test_signal_weights_sum_to_one_and_stay_within_kappa(kappa, upward, downward, activations, compared, interval):
+    signals = rising(upward, downward), activated(activations, compared)
+    alpha_new, alpha_past = SignalWeights(kappa)(*signals, interval)
+    assert alpha_new + alpha_past == pytest.approx(1)
+    assert 0.5 - kappa <= alpha_new <= 0.5 + kappa
+
+
+@given(st.integers(0, 8), st.integers(0, 9))
+def test_signal_weights_grow_with_their_own_side(upward, activations):
+    weights, downward = SignalWeights(), 9 - upward
+    now = weights(rising(upward, downward), activated(activations), 8)
+    assert weights(rising(upward + 1, downward - 1), activated(activations), 8)[0] > now[0]
+    assert weights(rising(upward, downward), activated(activations + 1), 8)[1] > now[1]
+
+
+@pytest.mark.parametrize("kappa", [-0.1, 0.51, float("nan")])
+def test_a_kappa_outside_its_range_is_refused(kappa):
+    with pytest.raises(ValueError, match=r"kappa: expected a number in \[0, 0.5\]"):
+        SignalWeights(kappa)
+
+
+@pytest.mark.parametrize("interval", range(58, 74))
+@pytest.mark.parametrize("activations", [0, 1, 2, 3])
+def test_the_published_table_changes_above_one_activation_and_above_seventy(interval, activations):
+    short = (0.5, 0.5) if activations > 1 else (0.6, 0.4)
+    long = (0.4, 0.6) if activations > 1 else (0.5, 0.5)
+    expected = short if interval <= 70 else long
+    assert ReferenceWeights()(rising(1, 0), activated(activations), interval) == expected
+
+
+@pytest.mark.parametrize(("activations", "expected"), [(1, (0.6, 0.4)), (2, (0.5, 0.5))])
+def test_without_a_planned_interval_the_table_takes_it_as_short(activations, expected):
+    assert ReferenceWeights()(rising(1, 0), activated(activations), None) == expected
+
+
+def test_what_counts_as_long_is_a_parameter():
+    assert ReferenceWeights(long_interval=10)(rising(1, 0), activated(2), 11) == (0.4, 0.6)
+
+
+def test_fixed_weights_ignore_the_signals():
+    weights = FixedWeights(0.9, 0.3)
+    assert weights(rising(4, 0), activated(0), 8) == weights(rising(0, 4), activated(9), 99) == (0.9, 0.3)
