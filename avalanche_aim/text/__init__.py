@@ -2,15 +2,16 @@
 
 from .benchmark import standard_cl, text_benchmark
 from .generation import generate
+from .layouts import DataWarning, read_tasks
 from .model import LanguageModel
 from .orders import STANDARD_CL
-from .readers import read_tasks
 from .sources import DEFAULT_MODEL, resolve_model
 from .tasks import TextExample, TextTask
 
 __all__ = [
     "DEFAULT_MODEL",
     "STANDARD_CL",
+    "DataWarning",
     "LanguageModel",
     "TextExample",
     "TextTask",
