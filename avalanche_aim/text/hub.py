@@ -36,6 +36,9 @@ class HubSource:
 
 _STARS = ("very negative", "negative", "neutral", "positive", "very positive")
 _PAIR = "sentence 1: {premise}\nsentence 2: {hypothesis}"
+_ALTERNATIVES = (
+    'Which sentence is the {question} of "{premise}"? Choose one between A and B.\nA: {choice1}\nB: {choice2}'
+)
 _FALSE_TRUE = ("False", "True")
 _GLUE, _SUPERGLUE = "nyu-mll/glue", "aps/super_glue"
 
@@ -51,27 +54,40 @@ HUB_SOURCES: dict[str, HubSource] = {
     "agnews": HubSource("fancyzhx/ag_news", None, "{text}", _labels_of("agnews")),
     # The collection of the papers (Zhang et al., 2015) is not there; this one is smaller and has the same five stars.
     "amazon": HubSource("SetFit/amazon_reviews_multi_en", None, "{text}", _STARS),
-    "boolqa": HubSource(_SUPERGLUE, "boolq", "question: {question}\npassage: {passage}", _FALSE_TRUE, test="validation"),
+    "boolqa": HubSource(
+        _SUPERGLUE, "boolq", "question: {question}\npassage: {passage}", _FALSE_TRUE, test="validation"
+    ),
     "cb": HubSource(_SUPERGLUE, "cb", _PAIR, ("entailment", "contradiction", "neutral"), test="validation"),
-    "copa": HubSource(
-        _SUPERGLUE, "copa", 'Which sentence is the {question} of "{premise}"? Choose one between A and B.\nA: {choice1}\n'
-        "B: {choice2}", ("A", "B"), test="validation"),  # fmt: skip
+    "copa": HubSource(_SUPERGLUE, "copa", _ALTERNATIVES, ("A", "B"), test="validation"),
     "dbpedia": HubSource("fancyzhx/dbpedia_14", None, "Title: {title}\nText: {content}", _labels_of("dbpedia")),
     "imdb": HubSource("stanfordnlp/imdb", None, "{text}", ("Bad", "Good")),
     "mnli": HubSource(_GLUE, "mnli", _PAIR, ("entailment", "neutral", "contradiction"), test="validation_matched"),
     "multirc": HubSource(
-        _SUPERGLUE, "multirc", "paragraph: {paragraph}\nquestion: {question}\ncandidate answer: {answer}", _FALSE_TRUE,
-        test="validation"),  # fmt: skip
-    "qqp": HubSource(_GLUE, "qqp", "first sentence: {question1}\nsecond sentence: {question2}", _FALSE_TRUE,
-                     test="validation"),  # fmt: skip
-    "rte": HubSource(_GLUE, "rte", "sentence 1: {sentence1}\nsentence 2: {sentence2}", ("entailment", "contradiction"),
-                     test="validation"),  # fmt: skip
+        _SUPERGLUE,
+        "multirc",
+        "paragraph: {paragraph}\nquestion: {question}\ncandidate answer: {answer}",
+        _FALSE_TRUE,
+        test="validation",
+    ),
+    "qqp": HubSource(
+        _GLUE, "qqp", "first sentence: {question1}\nsecond sentence: {question2}", _FALSE_TRUE, test="validation"
+    ),
+    "rte": HubSource(
+        _GLUE,
+        "rte",
+        "sentence 1: {sentence1}\nsentence 2: {sentence2}",
+        ("entailment", "contradiction"),
+        test="validation",
+    ),
     "sst2": HubSource(_GLUE, "sst2", "Text: {sentence}", ("Bad", "Good"), test="validation"),
     "wic": HubSource(_SUPERGLUE, "wic", "word: {word}\n{sentence1}\n{sentence2}", _FALSE_TRUE, test="validation"),
     "yahoo": HubSource(
-        "community-datasets/yahoo_answers_topics", None,
-        "Title: {question_title}\nQuestion: {question_content}\nAnswer: {best_answer}", _labels_of("yahoo"),
-        label="topic"),  # fmt: skip
+        "community-datasets/yahoo_answers_topics",
+        None,
+        "Title: {question_title}\nQuestion: {question_content}\nAnswer: {best_answer}",
+        _labels_of("yahoo"),
+        label="topic",
+    ),
     "yelp": HubSource("Yelp/yelp_review_full", None, "{text}", _STARS),
 }
 """By canonical task name."""
@@ -140,7 +156,7 @@ def _example(source: HubSource, kind: str, number: int, row: dict[str, Any]) -> 
         ) from error
     if label not in range(len(source.labels)):
         raise ValueError(
-            f"{source.path}, row {number}: expected {source.label!r} from 0 to {len(source.labels) - 1}, got {label!r}; "
-            "rows without a public label cannot be used"
+            f"{source.path}, row {number}: expected {source.label!r} below {len(source.labels)}, got {label!r}; rows "
+            "without a public label cannot be used"
         )
     return TextExample(choice_prompt(kind, source.labels, text), (source.labels[label],))

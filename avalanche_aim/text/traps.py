@@ -20,7 +20,7 @@ MEANINGS = {
     "missing_labels": "no training row has them: the task is easier than the published one",
     "unknown_labels": "scores compare with published ones only if these are the same classes under other names",
     "untrained_labels": "these rows can hardly be answered right",
-    "placeholder_labels": "these rows have no answer, and the placeholder counts as one more class: train rows teach it, "
+    "placeholder_labels": "these rows have no answer, and the placeholder is one more class: train rows teach it, "
     "dev and test rows count as wrong unless the model gives it",
     "empty_outputs": "in train these rows teach to answer nothing, in dev and test they reward it",
     "no_instruction": "the files do not say what to do; any wording is a choice, and scores depend on it",
@@ -110,10 +110,8 @@ def _label_traps(task: TextTask) -> Iterable[tuple[str, str]]:
     elif initials and max(map(len, usual[0])) > 1:
         merged = [name for name, count in Counter(label[0] for label in usual[0]).items() if count > 1]
         one = f", {' and '.join(label for label in usual[0] if label[0] in merged)} are one" if merged else ""
-        yield "truncated_labels", (
-            f"every output is one letter: {len(every)} labels ({_words(every)}) where the task has {len(usual[0])} "
-            f"({_words(usual[0])}){one}"
-        )
+        wants = f"{len(usual[0])} ({_words(usual[0])}){one}"
+        yield "truncated_labels", f"every output is one letter: {len(every)} ({_words(every)}) of the task's {wants}"
     elif not any(every <= set(labels) for labels in usual):
         unknown = every - set().union(*usual)
         yield "unknown_labels", f"{_words(unknown or every)}; published are {' or '.join(map(_words, usual))}"

@@ -45,7 +45,7 @@ class NaturalInstructionsLayout:
 
     def note(self, folder: Path) -> str | None:
         """SAPT words its prompts differently from the others."""
-        return "SAPT's Long-sequence instructions are worded differently from AIMMerging's and list no options"
+        return "SAPT words its Long-sequence instructions differently from AIMMerging; the one of CB lists no options"
 
 
 def _definition(path: Path, content: dict[str, Any]) -> str:
