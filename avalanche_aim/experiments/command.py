@@ -27,7 +27,7 @@ def parser(description: str, orders: str) -> argparse.ArgumentParser:
     :param orders: which orders there are, for the help text.
     """
     p = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument("--data", default="sample", help='"sample", or a folder with train, dev and test')
+    p.add_argument("--data", default="sample", help='"sample", "hub", or a folder in any layout of docs/data.md')
     p.add_argument("--order", default="1", help=f"{orders}; or tasks, separated by commas")
     p.add_argument("--model", default=DEFAULT_MODEL, help='a Hugging Face id, a folder, "tiny" or "tiny-t5"')
     p.add_argument("--strategies", nargs="+", default=["naive", "replay", "aim"], metavar="NAME",

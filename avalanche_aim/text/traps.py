@@ -103,14 +103,14 @@ def _label_traps(task: TextTask) -> Iterable[tuple[str, str]]:
     if untrained:
         yield "untrained_labels", f"{_words(untrained)} never in train, only in dev or test"
     usual = known.labels if known else ()
-    initials = bool(every) and all(len(answer) == 1 for answer in every)
+    letters = bool(every) and all(len(answer) == 1 and answer.isalpha() for answer in every)
     if not usual:
-        if initials and not _offered(task):
+        if letters and not _offered(task):
             yield "truncated_labels", f"every output is one letter ({_words(every)}) that its prompt does not offer"
-    elif initials and max(map(len, usual[0])) > 1:
-        merged = [name for name, count in Counter(label[0] for label in usual[0]).items() if count > 1]
-        one = f", {' and '.join(label for label in usual[0] if label[0] in merged)} are one" if merged else ""
-        wants = f"{len(usual[0])} ({_words(usual[0])}){one}"
+    elif letters and max(map(len, usual[0])) > 1 and every <= {label[0] for label in usual[0]}:
+        first = Counter(label[0] for label in usual[0])
+        merged = [label for label in usual[0] if first[label[0]] > 1]
+        wants = f"{len(usual[0])} ({_words(usual[0])})" + f", {' and '.join(merged)} are one" * bool(merged)
         yield "truncated_labels", f"every output is one letter: {len(every)} ({_words(every)}) of the task's {wants}"
     elif not any(every <= set(labels) for labels in usual):
         unknown = every - set().union(*usual)
