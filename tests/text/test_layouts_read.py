@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from layout_files import BUILDERS, aimmerging, edit, natural_instructions, olora, plain, rows, trace, write
 
-from avalanche_aim.text import TextTask, standard_cl
+from avalanche_aim.text import DataWarning, TextTask, standard_cl
 from avalanche_aim.text.layouts import SAMPLE, detect, read_tasks
 from avalanche_aim.text.tiny import tiny_tokenizer
 
@@ -87,6 +87,15 @@ def test_known_closed_tasks_are_closed_though_their_rows_are_few(tmp_path: Path)
         write(tmp_path / split / "task363_T5.json", records)
     (task,) = read_tasks(tmp_path, ["task363"])
     assert task.labels == ("NEG", "POS") and task.metric == "exact_match"
+
+
+def test_placeholder_rows_stay_under_a_class_of_their_own_with_a_warning(tmp_path: Path) -> None:
+    path = olora(tmp_path) / "CL_Benchmark/SC/reviews/train.json"
+    edit(path, lambda records: [*records, {"sentence": "no agreement", "label": "-"}])
+    with pytest.warns(DataWarning) as warned:
+        (task,) = read_tasks(tmp_path, ["reviews"])
+    assert any("placeholder_labels: 1 of 9 train rows, 0 of 8 dev rows" in str(one.message) for one in warned)
+    assert task.labels == ("good", "bad", "-") and task.train[-1].answer == "-"
 
 
 @quiet
