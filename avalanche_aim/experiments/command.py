@@ -36,9 +36,9 @@ def parser(description: str, orders: str, first_order: str = "1", sample: bool =
     """
     p = argparse.ArgumentParser(description=description, formatter_class=_Help)
     if sample:
-        p.add_argument("--data", default="sample", help='"sample", or a folder with the benchmark\'s files')
+        p.add_argument("--data", default="sample", help='"sample", "hub", or a folder in any layout of docs/data.md')
     else:
-        p.add_argument("--data", required=True, help="a folder with the benchmark's files")
+        p.add_argument("--data", required=True, help='"hub", or a folder in any layout of docs/data.md')
     p.add_argument("--order", default=first_order, help=f"{orders}; an order's name; or tasks, separated by commas")
     p.add_argument("--model", default=DEFAULT_MODEL, help='a Hugging Face id, a folder, "tiny" or "tiny-t5"')
     p.add_argument("--strategies", nargs="+", default=["naive", "replay", "aim"], metavar="NAME",

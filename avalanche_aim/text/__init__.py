@@ -2,9 +2,9 @@
 
 from .benchmark import long_sequence, standard_cl, superni, text_benchmark
 from .generation import generate
+from .layouts import DataWarning, read_tasks
 from .model import LanguageModel
 from .orders import LONG_SEQUENCE, STANDARD_CL, SUPERNI
-from .readers import read_tasks
 from .sources import DEFAULT_MODEL, resolve_model
 from .tasks import TextExample, TextTask
 
@@ -13,6 +13,7 @@ __all__ = [
     "LONG_SEQUENCE",
     "STANDARD_CL",
     "SUPERNI",
+    "DataWarning",
     "LanguageModel",
     "TextExample",
     "TextTask",

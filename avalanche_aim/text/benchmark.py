@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .encoding import HEADER, AnswerSpace, Encoder, pack
+from .layouts import SAMPLE, read_tasks
 from .orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
-from .readers import SAMPLE, read_tasks
 from .tasks import SPLITS, TextTask
 
 
@@ -29,7 +29,8 @@ def standard_cl(
 
     :param order: 1, 2 or 3, an order's name, or a list of tasks.
     :param tokenizer: the model's tokenizer, ``LanguageModel.tokenizer``.
-    :param data: a folder with the benchmark's files, or "sample" for the small data set shipped here.
+    :param data: a folder in any layout (docs/data.md), "hub" for the Hugging Face Hub, or "sample" for the small
+        data set shipped here.
     :param train_per_task: training examples a task, evenly over its labels, or None for all.
     :param eval_per_task: dev and test examples a task, likewise.
     :param max_prompt_tokens: longer prompts are shortened in the middle.

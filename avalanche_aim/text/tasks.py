@@ -1,11 +1,13 @@
 """A text task as plain data: what every reader returns and every benchmark is built from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
 from ..memory import balanced_choice
+from .known import known_task
 
 SPLITS = ("train", "dev", "test")
 
@@ -57,6 +59,37 @@ class TextTask:
                         f"task's labels {list(self.labels)}; a label must occur in training, or be listed in labels"
                     )
 
+    @classmethod
+    def from_lists(
+        cls,
+        name: str,
+        train: Iterable[tuple[str, str | Sequence[str]]],
+        test: Iterable[tuple[str, str | Sequence[str]]],
+        dev: Iterable[tuple[str, str | Sequence[str]]] = (),
+        labels: Sequence[str] | Literal["auto"] | None = "auto",
+        metric: str | None = None,
+    ) -> "TextTask":
+        """Make a task from pairs of prompt and answer.
+
+        >>> TextTask.from_lists("sums", train=[("1 + 1 =", "2")], test=[("2 + 1 =", ["3", "three"])]).labels is None
+        True
+
+        :param name: its name, unique in a stream.
+        :param train: pairs of a prompt and its answer, or a prompt and its accepted answers.
+        :param test: likewise.
+        :param dev: likewise, may be empty.
+        :param labels: the closed set of answers, None for open generation, or "auto" to find it in ``train``
+            (:func:`closed_labels`).
+        :param metric: "exact_match" or "rouge_l"; by default the one that suits the task.
+        :raises ValueError: for a pair that is none, or whatever :class:`TextTask` refuses.
+        """
+        splits = {split: tuple(_pair(name, split, row, pair) for row, pair in enumerate(pairs))
+                  for split, pairs in (("train", train), ("dev", dev), ("test", test))}  # fmt: skip
+        chosen = closed_labels(splits["train"]) if labels == "auto" else labels
+        found = None if chosen is None else tuple(chosen)
+        metric = metric or metric_of(name, found)
+        return cls(name, splits["train"], splits["dev"], splits["test"], found, metric)
+
     def split(self, name: str) -> tuple[TextExample, ...]:
         """Return the examples of a split.
 
@@ -94,6 +127,29 @@ def closed_labels(examples: Iterable[TextExample], limit: int = 100) -> tuple[st
     if len(distinct) > limit or 4 * len(distinct) > len(answers):
         return None
     return tuple(sorted(distinct))
+
+
+def metric_of(name: str, labels: Sequence[str] | None) -> str:
+    """Return how a task is scored: as published where it is known, else by the kind of its answers.
+
+    :param name: the task's name.
+    :param labels: its closed set of answers, or None.
+    """
+    known = known_task(name)
+    return known.metric if known else "rouge_l" if labels is None else "exact_match"
+
+
+def _pair(name: str, split: str, row: int, pair: object) -> TextExample:
+    if isinstance(pair, (tuple, list)) and len(pair) == 2:
+        prompt, answer = pair
+        references = (answer,) if isinstance(answer, str) else answer
+        texts = isinstance(references, (tuple, list)) and all(isinstance(text, str) for text in references)
+        if isinstance(prompt, str) and texts and references:
+            return TextExample(prompt, tuple(references))
+    raise ValueError(
+        f"task {name!r}, {split} example {row}: expected a pair (prompt, answer), the answer a text or a list of "
+        f"texts; got {pair!r:.80}"
+    )
 
 
 def _sample(examples: tuple[TextExample, ...], size: int | None, seed: int) -> tuple[TextExample, ...]:

@@ -16,7 +16,7 @@ def tiny_tokenizer(kind: str, vocabulary: int = 800) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from .readers import SAMPLE
+    from .layouts import SAMPLE
 
     files = sorted((SAMPLE / "train").glob("*.json"))
     records = [record for file in files for record in json.loads(file.read_text(encoding="utf-8"))]

@@ -1,0 +1,45 @@
+"""Which layout a folder is in."""
+
+from pathlib import Path
+
+from .aimmerging import AIMMergingLayout
+from .layout import Layout
+from .natural_instructions import NaturalInstructionsLayout
+from .olora import OLoRALayout
+from .plain import PlainLayout
+from .trace import TRACELayout
+
+LAYOUTS: tuple[Layout, ...] = (
+    AIMMergingLayout(),
+    OLoRALayout(),
+    NaturalInstructionsLayout(),
+    TRACELayout(),
+    PlainLayout(),
+)
+"""All layouts, in the order in which they are tried: the last fits almost anything."""
+
+
+def detect(folder: str | Path) -> Layout:
+    """Recognise the layout of a folder.
+
+    :param folder: the folder; for O-LoRA and SAPT ``CL_Benchmark`` or the folder that holds it.
+    :raises FileNotFoundError: if it is no folder, or in no known layout; the message says what was looked for and
+        what is there.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"data: expected a folder with benchmark files, got {folder}, which is none")
+    for layout in LAYOUTS:
+        if layout.matches(folder):
+            return layout
+    looked_for = "".join(f"\n  {layout.name}: {layout.pattern}" for layout in LAYOUTS)
+    raise FileNotFoundError(
+        f"{folder}: expected one of these layouts:{looked_for}\nfound {_listing(folder)}; give the folder that holds "
+        "the splits, the tasks or CL_Benchmark"
+    )
+
+
+def _listing(folder: Path, limit: int = 12) -> str:
+    entries = sorted(folder.iterdir())
+    names = [entry.name + "/" * entry.is_dir() for entry in entries[:limit]]
+    return f"{', '.join(names)}{', …' if len(entries) > limit else ''}" if names else "an empty folder"

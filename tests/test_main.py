@@ -1,0 +1,65 @@
+"""The command line ``python -m avalanche_aim``."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from avalanche_aim.__main__ import main
+
+
+def write(folder: Path, same: bool = False) -> Path:
+    """A folder of one task; ``same`` makes dev the same rows as test."""
+    for split in ("train", "dev", "test"):
+        path = folder / split / "own.json"
+        path.parent.mkdir(parents=True)
+        start = "test" if same and split == "dev" else split
+        path.write_text(json.dumps([{"input": f"{start} {n}", "output": "ab"[n % 2] * 2} for n in range(8)]))
+    return folder
+
+
+def test_inspect_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["inspect", str(write(tmp_path))]) == 0
+    out = capsys.readouterr().out
+    assert "AIMMerging layout, 1 tasks" in out and "Traps: none" in out
+
+
+def test_inspect_prints_json_and_counts_tokens(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["inspect", str(write(tmp_path)), "--json", "--tokenizer", "tiny"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["tasks"][0]["splits"]["test"]["lengths"]["tokens"]["answer"][0] >= 1
+
+
+def test_strict_fails_where_there_are_traps_and_only_there(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["inspect", str(write(tmp_path / "good")), "--strict"]) == 0
+    bad = str(write(tmp_path / "bad", same=True))
+    assert main(["inspect", bad]) == 0
+    assert main(["inspect", bad, "--strict"]) == 1
+    assert "dev is test" in capsys.readouterr().out
+
+
+def test_a_task_that_cannot_be_read_fails_even_without_strict(tmp_path: Path) -> None:
+    (write(tmp_path) / "dev/own.json").write_text("{")
+    assert main(["inspect", str(tmp_path)]) == 1
+
+
+def test_a_folder_that_is_none_is_an_error_without_a_traceback(capsys: pytest.CaptureFixture) -> None:
+    assert main(["inspect", "no/such/folder"]) == 2
+    assert "avalanche_aim inspect: data: expected a folder" in capsys.readouterr().err
+
+
+def test_the_shipped_sample_passes_strict(capsys: pytest.CaptureFixture) -> None:
+    assert main(["inspect", "sample", "--strict"]) == 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, avalanche_aim.__main__ as m; m.parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "avalanche", "transformers"} & set(done.stdout.split())
+
+
+def test_the_module_runs() -> None:
+    done = subprocess.run([sys.executable, "-m", "avalanche_aim", "--help"], capture_output=True, text=True, check=True)
+    assert "inspect" in done.stdout
