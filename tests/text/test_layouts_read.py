@@ -133,3 +133,8 @@ def test_a_task_can_be_made_from_lists() -> None:
 def test_a_pair_that_is_none_is_refused_by_its_number(pair: object) -> None:
     with pytest.raises(ValueError, match=r"'own', test example 1: expected a pair \(prompt, answer\)"):
         TextTask.from_lists("own", train=[("a", "x")], test=[("b", "x"), pair])  # type: ignore[list-item]
+
+
+def test_json_and_json_lines_may_stand_side_by_side(tmp_path: Path) -> None:
+    plain(plain(tmp_path, "{split}/{task}.json", "one"), "{split}/{task}.jsonl", "other")
+    assert [task.name for task in read_tasks(tmp_path, ["one", "other"])] == ["one", "other"]
