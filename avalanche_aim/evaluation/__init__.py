@@ -1,6 +1,7 @@
 """Scores of answers, the R matrix and its metrics, and Avalanche metric plugins for them."""
 
-from .metrics import ExactMatch, LabelAccuracy, ResultMatrix, text_metrics
+from .batch_scores import BatchScores
+from .metrics import ExactMatch, LabelAccuracy, ResultMatrix, TaskScore, text_metrics
 from .scores import SCORES, exact_match, normalise, rouge_l
 from .transfer import (
     DEFINITIONS,
@@ -15,9 +16,11 @@ from .transfer import (
 __all__ = [
     "DEFINITIONS",
     "SCORES",
+    "BatchScores",
     "ExactMatch",
     "LabelAccuracy",
     "ResultMatrix",
+    "TaskScore",
     "backward_transfer",
     "exact_match",
     "forgetting",

