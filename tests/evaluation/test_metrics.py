@@ -51,7 +51,7 @@ def greedy_is_gold(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_scores_are_those_of_generated_answers(kind: str, tasks: list[TextTask], make_strategy: Make) -> None:
     model, scores = LanguageModel.from_pretrained(kind, lora=False), Recorder()
     benchmark = text_benchmark(tasks, model.tokenizer)
-    strategy = make_strategy(model, TaskScore("experience", scores), rate=0.005, epochs=25)
+    strategy = make_strategy(model, TaskScore("experience", scores), rate=0.005, epochs=15)
     strategy.train(benchmark.train_stream[1])
     strategy.eval(benchmark.test_stream)
     expected = []
