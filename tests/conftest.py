@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,14 @@ from avalanche_aim.merging import PRESETS, ForgettingSignal, LearningSignal, Mer
 
 settings.register_profile("repository", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("repository")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the user's cache folder out of the tests, and the tests out of it."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("AVALANCHE_AIM_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """Scores of answers, the R matrix and its metrics, and Avalanche metric plugins for them."""
 
-from .metrics import ExactMatch, LabelAccuracy, ResultMatrix, text_metrics
-from .scores import exact_match, normalise
+from .batch_scores import BatchScores
+from .metrics import ExactMatch, LabelAccuracy, ResultMatrix, TaskScore, text_metrics
+from .scores import SCORES, exact_match, normalise, rouge_l
 from .transfer import (
     DEFINITIONS,
     backward_transfer,
     forgetting,
+    forward_transfer,
     overall_performance,
     result_matrix,
     summary,
@@ -13,15 +15,20 @@ from .transfer import (
 
 __all__ = [
     "DEFINITIONS",
+    "SCORES",
+    "BatchScores",
     "ExactMatch",
     "LabelAccuracy",
     "ResultMatrix",
+    "TaskScore",
     "backward_transfer",
     "exact_match",
     "forgetting",
+    "forward_transfer",
     "normalise",
     "overall_performance",
     "result_matrix",
+    "rouge_l",
     "summary",
     "text_metrics",
 ]

@@ -1,6 +1,7 @@
 """Avalanche metric plugins for language models on text streams.
 
-They read what the model computed in the evaluation pass itself, at no further cost.
+They read what the model computed in the evaluation pass itself, at no further cost; only answers to open tasks are
+generated besides.
 """
 
 from typing import Any, Literal
@@ -11,6 +12,8 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metrics import Mean
 from torch import Tensor
 
+from ..text.generation import MAX_NEW_TOKENS
+from .batch_scores import BatchScores, exact_matches
 from .transfer import Matrix, result_matrix, summary
 
 Level = Literal["experience", "stream"]
@@ -32,7 +35,7 @@ class _ExampleMean(GenericPluginMetric[float, Mean]):
     def update(self, strategy: Any) -> None:
         values = self.values(strategy)
         if len(values):
-            self._metric.update(float(values.float().mean()), len(values))
+            self._metric.update(float(values.cpu().double().mean()), len(values))
 
     def __str__(self) -> str:
         return f"{self.label}_{'Exp' if self.level == 'experience' else 'Stream'}"
@@ -53,6 +56,23 @@ class ExactMatch(_ExampleMean):
         return exact_matches(strategy)
 
 
+class TaskScore(_ExampleMean):
+    """Mean score of the greedy answers, each by its own task's metric: exact match or ROUGE-L; in [0, 1].
+
+    :param level: "experience" or "stream".
+    :param scores: scores a batch; give several metrics the same one, and answers are generated once.
+    """
+
+    label = "TaskScore"
+
+    def __init__(self, level: Level, scores: BatchScores | None = None) -> None:
+        super().__init__(level)
+        self.scores = scores or BatchScores()
+
+    def values(self, strategy: Any) -> Tensor:
+        return self.scores(strategy)
+
+
 class LabelAccuracy(_ExampleMean):
     """Share of examples whose gold label scores highest among its task's labels; open generation does not count.
 
@@ -70,21 +90,25 @@ class LabelAccuracy(_ExampleMean):
 
 
 class ResultMatrix(PluginMetric[Matrix]):
-    """The R matrix of exact matches in percent, and OP, BWT and forgetting over the tasks trained so far.
+    """The R matrix of task scores in percent, and OP, BWT and forgetting over the tasks trained so far.
+
+    A task's score is the mean of its examples' scores by the task's own metric, exact match or ROUGE-L.
 
     After each evaluation of the stream, once every task trained so far is measured, the three are published as
     ``OP/<stream>`` and so on (definitions: :mod:`avalanche_aim.evaluation.transfer`). Evaluating the tasks seen so
     far is enough: ``strategy.eval(benchmark.test_stream[: i + 1])``.
 
     :param stream: the stream whose evaluations count.
+    :param scores: scores a batch, see :class:`TaskScore`.
     """
 
-    def __init__(self, stream: str = "test") -> None:
+    def __init__(self, stream: str = "test", scores: BatchScores | None = None) -> None:
         super().__init__()
         self.stream = stream
+        self.scores = scores or BatchScores()
         self.rows: list[list[float | None]] = []
         """R[i][j], with None where nothing was measured."""
-        self._matches: list[Tensor] = []
+        self._values: list[Tensor] = []
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -98,18 +122,22 @@ class ResultMatrix(PluginMetric[Matrix]):
         self.rows.append([])
 
     def before_eval_exp(self, strategy: Any) -> None:
-        self._matches = []
+        self._values = []
 
     def after_eval_iteration(self, strategy: Any) -> None:
-        self._matches.append(exact_matches(strategy))
+        if self._counts(strategy):
+            self._values.append(self.scores(strategy))
 
     def after_eval_exp(self, strategy: Any) -> None:
         experience = strategy.experience
-        if not self.rows or experience.origin_stream.name != self.stream:
+        if not self._counts(strategy):
             return
         row, task = self.rows[-1], experience.current_experience
         row.extend([None] * (task + 1 - len(row)))
-        row[task] = 100.0 * float(torch.cat(self._matches).float().mean())
+        row[task] = 100.0 * float(torch.cat(self._values).mean())
+
+    def _counts(self, strategy: Any) -> bool:
+        return bool(self.rows) and strategy.experience.origin_stream.name == self.stream
 
     def after_eval(self, strategy: Any) -> list[MetricValue]:
         size = len(self.rows)
@@ -126,23 +154,14 @@ class ResultMatrix(PluginMetric[Matrix]):
         ]
 
 
-def exact_matches(strategy: Any) -> Tensor:
-    """Whether greedy decoding gives the gold answer, for each example of the batch just evaluated; shape (B,).
-
-    :param strategy: a strategy whose model is a :class:`~avalanche_aim.text.LanguageModel`.
-    :raises TypeError: for another model.
-    """
-    matches = getattr(strategy.model, "exact_match", None)
-    if matches is None:
-        raise TypeError(f"expected the strategy's model to be a LanguageModel, got {type(strategy.model).__name__}")
-    return matches
-
-
-def text_metrics(stream: str = "test") -> list[PluginMetric]:
-    """All metrics of this module: exact match and label accuracy per experience and stream, R, OP, BWT.
+def text_metrics(stream: str = "test", max_new_tokens: int = MAX_NEW_TOKENS) -> list[PluginMetric]:
+    """All metrics of this module: task score, exact match and label accuracy per experience and stream, R, OP, BWT.
 
     :param stream: the stream that R is measured on.
+    :param max_new_tokens: tokens after which a generated answer is cut.
     :return: metrics for Avalanche's ``EvaluationPlugin``.
     """
+    scores = BatchScores(max_new_tokens)
     levels: tuple[Level, ...] = ("experience", "stream")
-    return [*map(ExactMatch, levels), *map(LabelAccuracy, levels), ResultMatrix(stream)]
+    per_example = [(TaskScore(level, scores), ExactMatch(level), LabelAccuracy(level)) for level in levels]
+    return [*(metric for metrics in per_example for metric in metrics), ResultMatrix(stream, scores)]

@@ -17,6 +17,8 @@ Matrix = NDArray[np.float64]
 DEFINITIONS = {
     "OP": "overall performance: mean_j R[T-1][j]",
     "BWT": "backward transfer: sum_{j<T-1} (R[T-1][j] - R[j][j]) / (T-1); Lopez-Paz and Ranzato 2017, eq. 3",
+    "FWT": "forward transfer: mean_j (R[j][j] - b_j) over all T tasks; b_j: task j's score after training on it alone, "
+    "from the same starting weights and settings",
     "Forgetting": "mean over j<T-1 of max_{i>=j} R[i][j] - R[T-1][j]",
 }
 """What each metric means."""
@@ -57,6 +59,28 @@ def backward_transfer(r: Matrix) -> float:
     return float((last - diagonal).mean()) if len(last) else float("nan")
 
 
+def forward_transfer(r: Matrix, single: Sequence[float]) -> float:
+    """FWT = mean_j (R[j][j] − b_j), over all T tasks, the first included.
+
+    What a task gains from the tasks before it. Not GEM's, whose b_j is the score of an untrained model and whose
+    R[j−1][j] is measured before training on the task.
+
+    :param r: shape (T, T).
+    :param single: b_j, the score of each task after training on it alone, in the order of ``r``; shape (T,).
+    :raises ValueError: unless there is one finite score a task.
+    """
+    reference = np.asarray(single, dtype=np.float64)
+    if reference.shape != (len(_checked(r)),):
+        raise ValueError(
+            f"single: expected one score for each of the {len(r)} tasks, got shape {reference.shape}; "
+            "single_task_scores() measures them"
+        )
+    if not np.isfinite(reference).all():
+        missing = np.flatnonzero(~np.isfinite(reference)).tolist()
+        raise ValueError(f"single: expected a finite score for every task, got none for tasks {missing}")
+    return float((np.diag(r) - reference).mean())
+
+
 def forgetting(r: Matrix) -> float:
     """Mean over j < T−1 of max_{i≥j} R[i][j] − R[T−1][j]; NaN for a single task.
 
@@ -66,12 +90,16 @@ def forgetting(r: Matrix) -> float:
     return float((np.array(best) - r[-1, :-1]).mean()) if best else float("nan")
 
 
-def summary(r: Matrix) -> dict[str, float]:
+def summary(r: Matrix, single: Sequence[float] | None = None) -> dict[str, float]:
     """All metrics by the names of :data:`DEFINITIONS`.
 
     :param r: shape (T, T).
+    :param single: the single-task references of :func:`forward_transfer`; without them there is no FWT.
     """
-    return {"OP": overall_performance(r), "BWT": backward_transfer(r), "Forgetting": forgetting(r)}
+    metrics = {"OP": overall_performance(r), "BWT": backward_transfer(r)}
+    if single is not None:
+        metrics["FWT"] = forward_transfer(r, single)
+    return {**metrics, "Forgetting": forgetting(r)}
 
 
 def _checked(r: Matrix) -> Matrix:

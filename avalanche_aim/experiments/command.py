@@ -15,6 +15,7 @@ from ..memory import RehearsalMemory
 from ..text import DEFAULT_MODEL, LanguageModel
 from .output import draw_results, write_results
 from .runner import Result, Settings, run
+from .single_task import single_task_scores
 from .strategies import STRATEGIES, check_strategies
 from .tables import results_table
 
@@ -52,6 +53,8 @@ def parser(description: str, orders: str, first_order: str = "1", sample: bool =
     p.add_argument("--train-per-task", type=int, metavar="N", help="training examples a task; all by default")
     p.add_argument("--eval-per-task", type=int, metavar="N", help="evaluated examples a task; all by default")
     p.add_argument("--stream", choices=["test", "dev"], default="test", help="what to evaluate on")
+    p.add_argument("--fwt", action="store_true",
+                   help="report forward transfer too: each task is trained on alone, once")  # fmt: skip
     p.add_argument("--max-prompt-tokens", type=int, default=512, help="longer prompts are shortened in the middle")
     p.add_argument("--precision", choices=list(PRECISIONS), default="bf16", help="bf16 is autocast, weights stay fp32")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
@@ -82,11 +85,13 @@ def compare(
                      for key, value in vars(arguments).items()}  # fmt: skip
     results: list[Result] = []
     for seed, model in models.items():
+        seeded = replace(settings, seed=seed)
+        single = single_task_scores(model, benchmark, seeded) if arguments.fwt else None
         for name in arguments.strategies:
-            results.append(run(name, model, benchmark, replace(settings, seed=seed)))
+            results.append(run(name, model, benchmark, seeded, single=single))
             write_results(results, arguments.out, configuration)
     files = draw_results(results, arguments.out)
-    print(f"\nExact match in percent after the last task ({arguments.stream} split); OP and BWT over all tasks.\n")
+    print(f"\n{_caption(benchmark)} after the last task ({arguments.stream} split); {_transfers(arguments.fwt)}.\n")
     print(results_table(results))
     plots = ", ".join(file.name for file in files) or "no plots, for which matplotlib is needed"
     print(f"\nWritten to {arguments.out}: results.json, R_*.csv, history_*, {plots}")
@@ -117,6 +122,10 @@ def _prepare(
         eval_per_task=arguments.eval_per_task,
         max_prompt_tokens=arguments.max_prompt_tokens,
     )
+    if arguments.stream not in benchmark.streams:
+        raise ValueError(
+            f"--stream: some task has no {arguments.stream} split; there are {', '.join(benchmark.streams)}"
+        )
     if benchmark.truncated:
         print(f"{benchmark.truncated} prompts are longer than {arguments.max_prompt_tokens} tokens and were shortened.")
     torch.empty(0, device=arguments.device)  # an unknown device is an error now, not after the first task
@@ -130,6 +139,17 @@ def _prepare(
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     return models, benchmark, settings
+
+
+def _caption(benchmark: CLScenario) -> str:
+    metrics = {experience.task.metric for experience in benchmark.train_stream}
+    names = {"exact_match": "Exact match", "rouge_l": "ROUGE-L"}
+    return f"{' or '.join(names[name] for name in sorted(metrics))} in percent"
+
+
+def _transfers(fwt: bool) -> str:
+    definitions = "BWT is Σ (R[T−1][j] − R[j][j]) / (T−1)"
+    return f"{definitions}, FWT the mean of R[j][j] − b_j, b_j trained on task j alone" if fwt else definitions
 
 
 def _memory(text: str) -> float | int:

@@ -1,7 +1,6 @@
 """Results on disk: written after every run, so that nothing finished is lost."""
 
 import csv
-import importlib.metadata
 import importlib.util
 import json
 import math
@@ -14,8 +13,12 @@ from typing import Any
 from ..evaluation import DEFINITIONS
 from .plots import plot_results, plot_signals
 from .runner import Result
+from .versions import versions
 
-LIBRARIES = ("avalanche-aim", "avalanche-lib", "torch", "transformers", "peft")
+SCORE = (
+    "mean over a task's examples of the greedy answer's score by the task's own metric, in percent: exact match, or "
+    "ROUGE-L (F-measure, stemmed) for open tasks that name it"
+)
 
 
 def write_results(results: Sequence[Result], folder: Path, configuration: dict[str, Any]) -> None:
@@ -33,10 +36,11 @@ def write_results(results: Sequence[Result], folder: Path, configuration: dict[s
             result.history.write(folder, f"history_{stem}")
     content = {
         "configuration": configuration,
-        "definitions": {**DEFINITIONS, "score": "exact match of the greedy answer, percent"},
-        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "definitions": {**DEFINITIONS, "score": SCORE},
+        "versions": versions(),
         "machine": f"{platform.platform()}, Python {platform.python_version()}",
-        "runs": [{key: value for key, value in _plain(result).items() if key != "history"} for result in results],
+        "single_task": _single_task(results),
+        "runs": [_plain(result) for result in results],
     }
     partial = folder / "results.json.partial"
     partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -70,7 +74,14 @@ def _write_matrix(result: Result, path: Path) -> None:
             writer.writerow([task, *("" if score is None else score for score in row)])
 
 
+def _single_task(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    """The references of FWT: for each seed the score of each task trained on alone."""
+    seeds = {result.seed: result for result in results if result.single is not None}
+    return {str(seed): dict(zip(run.tasks, run.single or [], strict=True)) for seed, run in seeds.items()}
+
+
 def _plain(result: Result) -> dict[str, Any]:
-    data = asdict(result)
+    """A run as plain data; its history and the single-task scores are written elsewhere."""
+    data = {key: value for key, value in asdict(result).items() if key not in ("history", "single")}
     data["metrics"] = {name: value if math.isfinite(value) else None for name, value in result.metrics.items()}
     return data

@@ -83,5 +83,5 @@ def plot_results(results: Sequence[Result], path: Path) -> None:
         axis.set_title(f"{result.strategy}\n{numbers}", fontsize=10)
         axis.set_xlabel("evaluated on")
     axes[0].set_ylabel("after training on")
-    figure.colorbar(image, ax=list(axes), label="exact match, %", shrink=0.8)
+    figure.colorbar(image, ax=list(axes), label="score, %", shrink=0.8)
     figure.savefig(path, dpi=110)

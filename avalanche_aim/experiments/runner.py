@@ -1,12 +1,14 @@
 """Train one strategy on one stream and measure it."""
 
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from avalanche.benchmarks import CLScenario
+from avalanche.evaluation import PluginMetric
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 
@@ -55,10 +57,19 @@ class Result:
     metrics: dict[str, float]
     label_accuracy: list[float]
     merges: int | None
+    single: list[float] | None = None
+    """The single-task references of FWT, where they were given."""
     history: History | None = field(default=None, repr=False)
 
 
-def run(name: str, model: LanguageModel, benchmark: CLScenario, settings: Settings, progress: bool = True) -> Result:
+def run(
+    name: str,
+    model: LanguageModel,
+    benchmark: CLScenario,
+    settings: Settings,
+    progress: bool = True,
+    single: Sequence[float] | None = None,
+) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
 
     :param name: a key of :data:`STRATEGIES`.
@@ -66,25 +77,17 @@ def run(name: str, model: LanguageModel, benchmark: CLScenario, settings: Settin
     :param benchmark: a text benchmark.
     :param settings: how to train.
     :param progress: whether to show a progress bar.
+    :param single: the score of each task trained on alone
+        (:func:`~avalanche_aim.experiments.single_task.single_task_scores`), for FWT.
     """
     torch.manual_seed(settings.seed)
     model = deepcopy(model)
     plugins = STRATEGIES[name](settings.memory, settings.seed)
     evaluation = benchmark.streams[settings.stream]
-    matrix = ResultMatrix(settings.stream)
-    metrics = [metric for metric in text_metrics() if not isinstance(metric, ResultMatrix)]
+    metrics = text_metrics(settings.stream)
+    matrix = next(metric for metric in metrics if isinstance(metric, ResultMatrix))
     bar = Progress(f"{name}, seed {settings.seed}", _examples(benchmark, evaluation, settings)) if progress else None
-    strategy = Naive(
-        model=model,
-        optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),
-        criterion=model.criterion,
-        train_mb_size=settings.batch_size,
-        train_epochs=settings.epochs,
-        eval_mb_size=settings.eval_batch_size,
-        device=settings.device,
-        plugins=[*plugins, *([bar] if bar else [])],
-        evaluator=EvaluationPlugin(*metrics, matrix, loggers=[_Silent()]),
-    )
+    strategy = make_strategy(model, settings, [*plugins, *([bar] if bar else [])], metrics)
     start, training, last = time.perf_counter(), 0.0, {}
     try:
         for number, experience in enumerate(benchmark.train_stream):
@@ -106,10 +109,34 @@ def run(name: str, model: LanguageModel, benchmark: CLScenario, settings: Settin
         r=matrix.rows,
         minutes=(time.perf_counter() - start) / 60,
         training_minutes=training / 60,
-        metrics=summary(r),
+        metrics=summary(r, single),
         label_accuracy=[100.0 * value for value in accuracy],
         merges=None if history is None else len(history.merges),
+        single=None if single is None else list(single),
         history=history,
+    )
+
+
+def make_strategy(
+    model: LanguageModel, settings: Settings, plugins: Sequence[Any], metrics: Sequence[PluginMetric]
+) -> Naive:
+    """Make the strategy of a run: ``Naive`` with AdamW.
+
+    :param model: the model to train, itself.
+    :param settings: how to train.
+    :param plugins: what is added to ``Naive``.
+    :param metrics: what is measured.
+    """
+    return Naive(
+        model=model,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),
+        criterion=model.criterion,
+        train_mb_size=settings.batch_size,
+        train_epochs=settings.epochs,
+        eval_mb_size=settings.eval_batch_size,
+        device=settings.device,
+        plugins=list(plugins),
+        evaluator=EvaluationPlugin(*metrics, loggers=[_Silent()]),
     )
 
 

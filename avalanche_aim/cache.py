@@ -1,0 +1,61 @@
+"""The library's cache folder, the keys in it, and writing to it so that no reader meets half a file."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def cache_dir() -> Path:
+    """Return the folder for everything that the library keeps between runs; it need not exist.
+
+    ``$AVALANCHE_AIM_CACHE``, else ``$XDG_CACHE_HOME/avalanche_aim``, else ``~/.cache/avalanche_aim``.
+    """
+    if own := os.environ.get("AVALANCHE_AIM_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "avalanche_aim"
+
+
+def resolve_cache(cache: bool | str | Path, name: str) -> Path | None:
+    """Return the folder that a ``cache`` argument asks for.
+
+    :param cache: True for the folder ``name`` in :func:`cache_dir`, False for none, or a folder.
+    :param name: what is kept there.
+    :return: the folder, or None for no cache.
+    :raises TypeError: for anything else.
+    """
+    if isinstance(cache, bool):
+        return cache_dir() / name if cache else None
+    if not isinstance(cache, (str, Path)) or not str(cache):
+        raise TypeError(f"cache: expected True, False or a folder, got {cache!r}")
+    return Path(cache).expanduser()
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of plain data, in hexadecimal.
+
+    :param content: what JSON can hold; the order of a dict's keys does not count.
+    """
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that appears under its name only once it is whole; its folder is made if need be.
+
+    :param path: the file.
+    :param content: its bytes.
+    :raises OSError: where it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own, since another process may write the same file at the same time.
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,151 @@
+"""What each task scores when it is trained on alone: the references of forward transfer.
+
+A score depends on the task, the model and the settings, not on the order of a stream, so it is measured once and kept
+on disk, under a key of everything that it depends on. The folder may be deleted at any time.
+"""
+
+import hashlib
+import json
+import warnings
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLScenario
+
+from ..cache import digest, resolve_cache, write_atomically
+from ..evaluation import ResultMatrix
+from ..evaluation.batch_scores import answer_key
+from ..text import LanguageModel
+from ..text.encoding import HEADER
+from ..text.fingerprint import model_fingerprint
+from ..text.generation import MAX_NEW_TOKENS
+from .progress import Progress
+from .runner import Settings, make_strategy
+from .versions import versions
+
+FORMAT = 1
+"""Of the files: to be raised with every change of what is measured."""
+
+
+def single_task_scores(
+    model: LanguageModel,
+    benchmark: CLScenario,
+    settings: Settings,
+    cache: bool | str | Path = True,
+    progress: bool = True,
+) -> list[float]:
+    """Train a fresh copy of the model on each task alone, and measure it on that task.
+
+    Plain ``Naive`` training with the seed, data order and optimizer that the first task of a run has, so that for
+    the first task b_0 = R[0][0] of ``naive``.
+
+    :param model: the model to start from; it stays as it is.
+    :param benchmark: a text benchmark.
+    :param settings: how to train; the memory does not count.
+    :param cache: True to keep scores in the library's cache folder and find them there, False for neither, or a
+        folder of your own.
+    :param progress: whether to show a progress bar.
+    :return: the score of each task in percent, in stream order.
+    """
+    folder = resolve_cache(cache, "single_task")
+    evaluation = benchmark.streams[settings.stream]
+    pairs = list(zip(benchmark.train_stream, evaluation, strict=True))
+    shared = common_key(model, settings) if folder else {}
+    keys = [{**shared, **task_key(train, test)} for train, test in pairs] if folder else []
+    files = [folder / f"{digest(key)}.json" for key in keys] if folder else []
+    scores: list[float | None] = [_read(file) for file in files] if files else [None] * len(pairs)
+    missing = [number for number, score in enumerate(scores) if score is None]
+    total = sum(len(pairs[n][0].dataset) * settings.epochs + len(pairs[n][1].dataset) for n in missing)
+    bar = Progress(f"single tasks, seed {settings.seed}", total) if progress and missing else None
+    try:
+        for number in missing:
+            scores[number] = _measure(model, *pairs[number], settings, bar)
+            if files:
+                _write(files[number], pairs[number][0].task_name, scores[number], keys[number])
+    finally:
+        if bar:
+            bar.close()
+    return [float(score) for score in scores if score is not None]
+
+
+def common_key(model: LanguageModel, settings: Settings) -> dict[str, Any]:
+    """Return what the scores of all tasks depend on, as plain data.
+
+    :param model: the model to start from.
+    :param settings: how to train.
+    """
+    return {
+        "format": FORMAT,
+        "model": model_fingerprint(model),
+        "autocast": str(model.autocast),
+        "settings": {name: value for name, value in asdict(settings).items() if name not in ("memory", "device")},
+        "device": torch.device(settings.device).type,
+        "max_new_tokens": MAX_NEW_TOKENS,
+        "versions": versions(),
+    }
+
+
+def task_key(train: Any, test: Any) -> dict[str, str]:
+    """Return what the score of one task depends on besides; the same at any place of any order.
+
+    :param train: the training experience.
+    :param test: the experience that is evaluated.
+    """
+    key = answer_key(test)
+    places = [(int(x[0]), int(x[HEADER - 1])) for x in _rows(test)]
+    return {
+        "train": _tokens_digest(train),
+        "evaluated": _tokens_digest(test),
+        "references": digest([[key.metrics[task], key.references[task][number]] for task, number in places]),
+    }
+
+
+def _measure(model: LanguageModel, train: Any, test: Any, settings: Settings, bar: Progress | None) -> float:
+    torch.manual_seed(settings.seed)
+    matrix = ResultMatrix(settings.stream)
+    strategy = make_strategy(deepcopy(model), settings, [bar] if bar else [], [matrix])
+    strategy.train(train, reset_optimizer_state=True)
+    strategy.eval([test])
+    score = matrix.rows[0][test.current_experience]
+    assert score is not None
+    return score
+
+
+def _tokens_digest(experience: Any) -> str:
+    """Hash the tokens of all rows. Task number, class and padding belong to the stream, not to the task."""
+    content = hashlib.sha256()
+    for x in _rows(experience):
+        lengths = x[2:4]
+        tokens = x[HEADER : HEADER + int(lengths.sum())]
+        content.update(lengths.numpy().tobytes() + tokens.numpy().tobytes())
+    return content.hexdigest()
+
+
+def _rows(experience: Any) -> list[torch.Tensor]:
+    return [experience.dataset[row][0] for row in range(len(experience.dataset))]
+
+
+def _read(file: Path) -> float | None:
+    if not file.is_file():
+        return None
+    try:
+        score = json.loads(file.read_text(encoding="utf-8"))["score"]
+        if isinstance(score, (int, float)) and 0.0 <= score <= 100.0:
+            return float(score)
+        problem = f"expected a score in [0, 100], got {score!r}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    warnings.warn(f"{file} holds no single-task score ({problem}); measuring it again", stacklevel=3)
+    return None
+
+
+def _write(file: Path, task: str, score: float | None, key: dict[str, Any]) -> None:
+    content = json.dumps({"task": task, "score": score, "key": key}, indent=1) + "\n"
+    try:
+        write_atomically(file, content.encode())
+    except OSError as error:
+        warnings.warn(f"the single-task score of {task} is not kept: {file.parent} can't be written ({error})",
+                      stacklevel=3)  # fmt: skip
