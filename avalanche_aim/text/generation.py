@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..isolation import training_mode
+from ..isolation import eval_mode
 from .encoding import unpack
 from .model import LanguageModel
 
@@ -31,7 +31,7 @@ def generate(model: LanguageModel, x: Tensor, max_new_tokens: int = MAX_NEW_TOKE
     if not len(x):
         return []
     batch = unpack(x, pad_left=model.is_causal)
-    with training_mode(model, False), _greedy(model, max_new_tokens) as settings, model.mixed_precision(x.device):
+    with eval_mode(model), _greedy(model, max_new_tokens) as settings, model.mixed_precision(x.device):
         output = model.language_model.generate(
             input_ids=batch.prompt, attention_mask=batch.prompt_mask.long(), generation_config=settings
         )
