@@ -1,7 +1,8 @@
 """AIMMerging for Avalanche: continual learning of language models by adaptive iterative model merging."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .memory import RehearsalMemory
@@ -21,26 +22,16 @@ __all__ = [
     "text_benchmark",
 ]
 
-# Avalanche and Transformers take seconds to import; ``python -m avalanche_aim --help`` should not.
-_HOMES = {
-    "AIMMergingPlugin": ".plugin",
-    "LanguageModel": ".text",
-    "RehearsalMemory": ".memory",
-    "TextTask": ".text",
-    "long_sequence": ".text",
-    "standard_cl": ".text",
-    "superni": ".text",
-    "text_benchmark": ".text",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name], __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "AIMMergingPlugin": ".plugin",
+        "LanguageModel": ".text.model",
+        "RehearsalMemory": ".memory",
+        "TextTask": ".text.tasks",
+        "long_sequence": ".text.benchmark",
+        "standard_cl": ".text.benchmark",
+        "superni": ".text.benchmark",
+        "text_benchmark": ".text.benchmark",
+    },
+)

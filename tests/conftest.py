@@ -1,7 +1,11 @@
-"""What several test files share: small controllers, a small benchmark of random tensors, and training on it."""
+"""What several test files share: small benchmarks and training on them, tiny models and small text tasks."""
 
+import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +17,14 @@ from avalanche.logging import BaseLogger
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 from hypothesis import settings
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+import avalanche_aim
+from avalanche_aim import LanguageModel, text_benchmark
+from avalanche_aim.experiments import Result
 from avalanche_aim.merging import PRESETS, ForgettingSignal, LearningSignal, MergeController
+from avalanche_aim.text import TextExample, TextTask
 
 settings.register_profile("repository", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("repository")
@@ -114,3 +122,223 @@ def train(three_tasks: Any) -> Callable[..., Any]:
         return strategy
 
     return run
+
+
+REPOSITORY = Path(avalanche_aim.__file__).parents[1]
+MODELS = ("tiny", "tiny-t5")
+MOODS = ("bad", "good", "very bad", "very good")  # two labels begin with the same token
+TOPICS = ("good", "music", "sport of kings")  # one label is a mood as well; lengths differ
+NOUNS = ("soup", "film", "old dog", "garden", "long way home", "lamp", "tea", "quiet street by the river")
+WORDS = ("red", "green", "blue", "warm", "cold", "dry")
+
+
+def closed_task(name: str, labels: Sequence[str], cue: str, sizes: tuple[int, int, int]) -> TextTask:
+    """Return a task whose prompts differ in length and in each of which the label follows from one word."""
+
+    def examples(split: str, size: int) -> tuple[TextExample, ...]:
+        return tuple(
+            TextExample(
+                f"The {NOUNS[i % 8]} is {WORDS[i % len(labels)]}, {split} {i}.\n{cue}:", (labels[i % len(labels)],)
+            )
+            for i in range(size)
+        )
+
+    parts = [examples(split, size) for split, size in zip(("train", "dev", "test"), sizes, strict=True)]
+    return TextTask(name, *parts, tuple(labels))
+
+
+def open_task(name: str, sizes: tuple[int, int, int]) -> TextTask:
+    """Return a task of open generation, whose answers differ in length. The first test rows stand in training."""
+
+    def example(i: int) -> TextExample:
+        return TextExample(f"Name thing {i} of the {NOUNS[i % 8]}:", (" ".join(WORDS[i % 3 : i % 3 + 1 + i % 4]),))
+
+    train, dev, test = sizes
+    unseen = range(train, train + dev + (test + 1) // 2)
+    seen = tuple(map(example, range(test // 2)))
+    later = tuple(map(example, unseen))
+    return TextTask(name, tuple(map(example, range(train))), later[:dev], seen + later[dev:], None)
+
+
+@pytest.fixture(scope="session")
+def closed_tasks() -> list[TextTask]:
+    """Two closed tasks that share a label: 8 training, 4 dev and 6 test examples each."""
+    return [closed_task("moods", MOODS, "Mood", (8, 4, 6)), closed_task("topics", TOPICS, "Topic", (8, 4, 6))]
+
+
+@pytest.fixture(scope="session")
+def tasks(closed_tasks: list[TextTask]) -> list[TextTask]:
+    """Two closed tasks and one of open generation."""
+    return [*closed_tasks, open_task("names", (8, 4, 6))]
+
+
+@pytest.fixture(scope="session")
+def tiny_models() -> dict[str, LanguageModel]:
+    """Return a tiny Llama and a tiny T5 whose LoRA weights are not zero, so that they matter. Copy before use."""
+    models = {name: LanguageModel.from_pretrained(name) for name in MODELS}
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for model in models.values():
+            for weight in model.parameters():
+                weight += 0.05 * torch.randn(weight.shape, generator=generator)
+    return models
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest, tiny_models: dict[str, LanguageModel]) -> LanguageModel:
+    """Return a copy of each tiny model."""
+    return deepcopy(tiny_models[request.param])
+
+
+@pytest.fixture
+def llama(tiny_models: dict[str, LanguageModel]) -> LanguageModel:
+    """Return a copy of the tiny Llama, where one kind of model is enough."""
+    return deepcopy(tiny_models["tiny"])
+
+
+@pytest.fixture
+def adapted(model: LanguageModel, tasks: list[TextTask]) -> tuple[LanguageModel, Any]:
+    """Return a tiny model that knows the mixed stream's answers, and the stream."""
+    benchmark = text_benchmark(tasks, model.tokenizer)
+    model.adaptation(benchmark.train_stream[0])
+    return model, benchmark
+
+
+@cache
+def trained_model(name: str) -> tuple[LanguageModel, Any]:
+    """Return a tiny model that really learned a closed and an open task, in eval mode, and their benchmark."""
+    model = LanguageModel.from_pretrained(name, lora=False)
+    moods, names = closed_task("moods", MOODS, "Mood", (24, 8, 12)), open_task("names", (16, 4, 12))
+    # Some test answers of the closed task are other ones than in training, with the same first token or not.
+    test = tuple(TextExample(e.prompt, (MOODS[(i ^ 1 if i % 8 > 3 else i) % 4],)) for i, e in enumerate(moods.test))
+    benchmark = text_benchmark([replace(moods, test=test), names], model.tokenizer, cache=False)
+    model.adaptation(benchmark.train_stream[0])
+    x = torch.cat([rows_of(experience) for experience in benchmark.train_stream])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for _ in range(100):
+            batch = x[torch.randperm(len(x))[:16]]
+            optimizer.zero_grad()
+            model.criterion(model(batch), batch[:, 1]).backward()
+            optimizer.step()
+    return model.eval(), benchmark
+
+
+@pytest.fixture(params=MODELS)
+def trained(request: pytest.FixtureRequest) -> tuple[LanguageModel, Any]:
+    """Return a copy of each tiny model that really learned a closed and an open task, and their benchmark."""
+    model, benchmark = trained_model(request.param)
+    return deepcopy(model), benchmark
+
+
+@pytest.fixture
+def trained_llama() -> tuple[LanguageModel, Any]:
+    """Return the trained tiny Llama, where one kind of model is enough, and its benchmark."""
+    model, benchmark = trained_model("tiny")
+    return deepcopy(model), benchmark
+
+
+def rows_of(experience: Any, size: int | None = None) -> Tensor:
+    """Return the packed rows of an experience, shape (N, L)."""
+    return torch.stack([experience.dataset[i][0] for i in range(size or len(experience.dataset))])
+
+
+@pytest.fixture(scope="session")
+def rows() -> Callable[..., Tensor]:
+    """Take the packed rows of an experience: all, or the first few."""
+    return rows_of
+
+
+@pytest.fixture(scope="session")
+def mixed_batch() -> Callable[[Any], tuple[Tensor, list[tuple[TextTask, TextExample]]]]:
+    """Take three test rows of each task in turn, with their tasks and examples."""
+
+    def take(benchmark: Any) -> tuple[Tensor, list[tuple[TextTask, TextExample]]]:
+        stream = benchmark.test_stream
+        picks = [(row, experience) for row in range(3) for experience in stream]
+        x = torch.stack([experience.dataset[row][0] for row, experience in picks])
+        return x, [(experience.task, experience.task.test[row]) for row, experience in picks]
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def own_loss() -> Callable[[LanguageModel, str, str], Tensor]:
+    """Compute Transformers' own loss of one answer to one prompt, alone, without padding and without our encoding."""
+
+    def loss(model: LanguageModel, prompt: str, answer: str) -> Tensor:
+        tokenizer, network = model.tokenizer, model.language_model
+        ids = tokenizer(prompt).input_ids
+        if network.config.is_encoder_decoder:
+            return network(input_ids=torch.tensor([ids]), labels=torch.tensor([tokenizer(answer).input_ids])).loss
+        whole = [*tokenizer(f"{prompt} {answer}").input_ids, tokenizer.eos_token_id]
+        labels = [-100] * len(ids) + whole[len(ids) :]
+        return network(input_ids=torch.tensor([whole]), labels=torch.tensor([labels])).loss
+
+    return loss
+
+
+@pytest.fixture(scope="session")
+def without_dropout() -> Callable[[LanguageModel], LanguageModel]:
+    """Switch off all dropout of a model that shares no module with another."""
+
+    def switch_off(model: LanguageModel) -> LanguageModel:
+        for module in model.backbone.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+            elif isinstance(getattr(module, "dropout", None), float):
+                module.dropout = 0.0
+        return model
+
+    return switch_off
+
+
+class Silent:
+    """A logger that logs nothing, so that Avalanche does not warn of having none."""
+
+    def log_metrics(self, values: Any) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture(scope="session")
+def strategy_of() -> Callable[..., Any]:
+    """Make an Avalanche strategy that trains a language model in batches of four, quietly."""
+
+    def make(model: Any, *metrics: Any, template: type = Naive, rate: float = 1e-3, **arguments: Any) -> Any:
+        return template(
+            model=model,
+            optimizer=torch.optim.AdamW(model.parameters(), lr=rate),
+            evaluator=EvaluationPlugin(*metrics, loggers=[Silent()]),
+            **{"criterion": nn.NLLLoss(), "train_mb_size": 4, "eval_mb_size": 5, **arguments},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def result_of() -> Callable[..., Result]:
+    """Make the result of a run over two tasks from its R matrix."""
+
+    def make(strategy: str = "naive", seed: int = 0, r: Any = ((80.0,), (60.0, 90.0)), **changes: Any) -> Result:
+        rows = [list(row) for row in r]
+        values = {
+            "tasks": ["moods", "topics"][: len(rows)],
+            "minutes": 2.0,
+            "training_minutes": 1.5,
+            "metrics": {"OP": 75.0, "BWT": -20.0, "Forgetting": 20.0},
+            "label_accuracy": [50.0, 100.0][: len(rows)],
+            "merges": None,
+        }
+        return Result(strategy=strategy, seed=seed, r=rows, **{**values, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder with the published benchmark files, or skip."""
+    folder = Path(os.environ.get("AIM_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no benchmark files in {folder}; set AIM_DATA to their folder")
+    return folder

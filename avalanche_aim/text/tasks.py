@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from ..memory import balanced_choice
+from ..sampling import balanced_choice
 from .known import known_task
 
 SPLITS = ("train", "dev", "test")
