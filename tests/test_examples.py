@@ -42,11 +42,6 @@ def test_standard_cl_writes_results_histories_and_plots(smoke_run: Path) -> None
     assert {path.name for path in smoke_run.iterdir()} == FILES
 
 
-def test_standard_cl_writes_all_files_with_the_default_memory_too(tmp_path: Path) -> None:
-    assert load("standard_cl").main([*SMOKE, "--out", str(tmp_path)]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == FILES
-
-
 def test_standard_cl_compares_the_default_strategies_on_the_sample(smoke_run: Path) -> None:
     results = json.loads((smoke_run / "results.json").read_text(encoding="utf-8"))
     assert [run["strategy"] for run in results["runs"]] == ["naive", "replay", "aim"]

@@ -27,6 +27,7 @@ class _ExampleMean(GenericPluginMetric[float, Mean]):
     def __init__(self, level: Level) -> None:
         super().__init__(Mean(), reset_at=level, emit_at=level, mode="eval")
         self.level = level
+        self._empty = True
 
     def values(self, strategy: Any) -> Tensor:
         """The value of each example of the current batch that has one."""
@@ -35,7 +36,15 @@ class _ExampleMean(GenericPluginMetric[float, Mean]):
     def update(self, strategy: Any) -> None:
         values = self.values(strategy)
         if len(values):
+            self._empty = False
             self._metric.update(float(values.cpu().double().mean()), len(values))
+
+    def reset(self) -> None:
+        super().reset()
+        self._empty = True
+
+    def _package_result(self, strategy: Any) -> list[MetricValue] | None:
+        return None if self._empty else super()._package_result(strategy)
 
     def __str__(self) -> str:
         return f"{self.label}_{'Exp' if self.level == 'experience' else 'Stream'}"
@@ -82,6 +91,7 @@ class LabelAccuracy(_ExampleMean):
     label = "LabelAccuracy"
 
     def values(self, strategy: Any) -> Tensor:
+        exact_matches(strategy)  # refuses other models
         answers = strategy.model.answers
         rows = torch.tensor([bool(classes) for classes in answers.task_classes], device=strategy.mb_x.device)
         task = strategy.mb_x[:, 0]
@@ -109,6 +119,7 @@ class ResultMatrix(PluginMetric[Matrix]):
         self.rows: list[list[float | None]] = []
         """R[i][j], with None where nothing was measured."""
         self._values: list[Tensor] = []
+        self._measured = False
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -121,6 +132,9 @@ class ResultMatrix(PluginMetric[Matrix]):
     def before_training_exp(self, strategy: Any) -> None:
         self.rows.append([])
 
+    def before_eval(self, strategy: Any) -> None:
+        self._measured = False
+
     def before_eval_exp(self, strategy: Any) -> None:
         self._values = []
 
@@ -132,6 +146,7 @@ class ResultMatrix(PluginMetric[Matrix]):
         experience = strategy.experience
         if not self._counts(strategy):
             return
+        self._measured = True
         row, task = self.rows[-1], experience.current_experience
         row.extend([None] * (task + 1 - len(row)))
         row[task] = 100.0 * float(torch.cat(self._values).mean())
@@ -141,7 +156,7 @@ class ResultMatrix(PluginMetric[Matrix]):
 
     def after_eval(self, strategy: Any) -> list[MetricValue]:
         size = len(self.rows)
-        measured = size and all(len(row) > i and row[i] is not None for i, row in enumerate(self.rows))
+        measured = self._measured and all(len(row) > i and row[i] is not None for i, row in enumerate(self.rows))
         if not measured or None in self.rows[-1][:size]:
             return []
         matrix = self.result()

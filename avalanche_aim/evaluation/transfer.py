@@ -86,7 +86,8 @@ def forgetting(r: Matrix) -> float:
 
     :param r: shape (T, T).
     """
-    best = [np.nanmax(_checked(r)[j:, j]) for j in range(len(r) - 1)]
+    _checked(r)
+    best = [np.nanmax(r[j:, j]) for j in range(len(r) - 1)]
     return float((np.array(best) - r[-1, :-1]).mean()) if best else float("nan")
 
 

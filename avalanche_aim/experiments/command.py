@@ -77,19 +77,23 @@ def compare(
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
     try:
-        models, benchmark, settings = _prepare(make_benchmark, arguments)
+        loaded, benchmark, settings = _prepare(make_benchmark, arguments)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{command.prog}: {error}", file=sys.stderr)
         return 2
     configuration = {key: value if isinstance(value, (int, float, list)) else str(value)
                      for key, value in vars(arguments).items()}  # fmt: skip
     results: list[Result] = []
-    for seed, model in models.items():
+    model: LanguageModel | None = loaded
+    del loaded
+    for seed in dict.fromkeys(arguments.seeds):
+        model = model or _load(arguments, seed)
         seeded = replace(settings, seed=seed)
         single = single_task_scores(model, benchmark, seeded) if arguments.fwt else None
-        for name in arguments.strategies:
+        for name in check_strategies(arguments.strategies):
             results.append(run(name, model, benchmark, seeded, single=single))
             write_results(results, arguments.out, configuration)
+        model = None  # one backbone in memory at a time
     files = draw_results(results, arguments.out)
     print(f"\n{_caption(benchmark)} after the last task ({arguments.stream} split); {_transfers(arguments.fwt)}.\n")
     print(results_table(results))
@@ -100,7 +104,7 @@ def compare(
 
 def _prepare(
     make_benchmark: Callable[..., CLScenario], arguments: argparse.Namespace
-) -> tuple[dict[int, LanguageModel], CLScenario, Settings]:
+) -> tuple[LanguageModel, CLScenario, Settings]:
     """Check everything that can be checked before training starts."""
     for name, value in (("--epochs", arguments.epochs), ("--batch-size", arguments.batch_size)):
         if value < 1:
@@ -110,11 +114,10 @@ def _prepare(
     check_strategies(arguments.strategies)
     RehearsalMemory(arguments.memory)
     order: Any = arguments.order.split(",") if "," in arguments.order else arguments.order
-    models = {seed: _load(arguments, seed) for seed in dict.fromkeys(arguments.seeds)}
-    tokenizer = next(iter(models.values())).tokenizer
+    model = _load(arguments, arguments.seeds[0])
     benchmark = make_benchmark(
         order=order,
-        tokenizer=tokenizer,
+        tokenizer=model.tokenizer,
         data=arguments.data,
         train_per_task=arguments.train_per_task,
         eval_per_task=arguments.eval_per_task,
@@ -136,7 +139,7 @@ def _prepare(
         stream=arguments.stream,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
-    return models, benchmark, settings
+    return model, benchmark, settings
 
 
 def _caption(benchmark: CLScenario) -> str:

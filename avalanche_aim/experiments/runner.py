@@ -17,7 +17,7 @@ from ..merging import History
 from ..plugin import AIMMergingPlugin
 from ..text import LanguageModel
 from .progress import Progress
-from .strategies import STRATEGIES
+from .strategies import STRATEGIES, check_strategies
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Result:
     training_minutes: float
     metrics: dict[str, float]
     label_accuracy: list[float]
+    """Of the tasks with a closed label set, in percent."""
     merges: int | None
     single: list[float] | None = None
     """The single-task references of FWT, where they were given."""
@@ -79,7 +80,11 @@ def run(
     :param progress: whether to show a progress bar.
     :param single: the score of each task trained on alone
         (:func:`~avalanche_aim.experiments.single_task.single_task_scores`), for FWT.
+    :raises ValueError: for an unknown strategy or a stream that the benchmark lacks.
     """
+    check_strategies([name])
+    if settings.stream not in benchmark.streams:
+        raise ValueError(f"stream: expected one of {', '.join(benchmark.streams)}, got {settings.stream!r}")
     torch.manual_seed(settings.seed)
     model = deepcopy(model)
     plugins = STRATEGIES[name](settings.memory, settings.seed)

@@ -1,6 +1,7 @@
 """Results as a table for people."""
 
 from collections.abc import Sequence
+from math import isfinite
 from statistics import mean, stdev
 
 from .runner import Result
@@ -26,13 +27,15 @@ def results_table(results: Sequence[Result]) -> str:
 def _row(name: str, runs: Sequence[Result], metrics: Sequence[str]) -> list[str]:
     columns: list[list[float]] = [[float(run.r[-1][i] or 0.0) for run in runs] for i in range(len(runs[0].tasks))]
     columns += [[run.metrics[key] for run in runs] for key in metrics]
-    columns.append([mean(run.label_accuracy) for run in runs])
+    columns.append([mean(run.label_accuracy) for run in runs if run.label_accuracy])
     columns.append([run.minutes for run in runs])
-    merges = [run.merges for run in runs if run.merges is not None]
-    return [name, *(_cell(values) for values in columns), _cell(list(map(float, merges)), 0) if merges else "–"]
+    merges = [float(run.merges) for run in runs if run.merges is not None]
+    return [name, *(_cell(values) for values in columns), _cell(merges, 0)]
 
 
 def _cell(values: Sequence[float], digits: int = 1) -> str:
+    if not values or not all(map(isfinite, values)):
+        return "–"
     spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{mean(values):.{digits}f}{spread}"
 

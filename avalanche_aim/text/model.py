@@ -1,6 +1,6 @@
 """A Hugging Face language model in the form that Avalanche's strategies can hold."""
 
-import warnings
+import inspect
 from copy import deepcopy
 from typing import Any
 
@@ -8,13 +8,11 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
-from .encoding import AnswerSpace, Encoder, unpack
+from .encoding import AnswerSpace, unpack
+from .loading import add_lora, load_backbone
 from .scoring import Blocks, score
-from .sources import DEFAULT_MODEL, resolve_model
+from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
-
-LORA = {"r": 8, "lora_alpha": 32, "lora_dropout": 0.05}
-"""LoRA as in the paper's experiments, on the attention's query and value projections."""
 
 
 class LanguageModel(DynamicModule):
@@ -32,13 +30,15 @@ class LanguageModel(DynamicModule):
     ER-ACE, MIR).
 
     The frozen backbone stays out of the module registry and is shared between copies of the model, so that
-    strategies which copy the model or store one float a parameter see the trainable weights alone.
+    strategies which copy the model or store one float a parameter see the trainable weights alone. So moving one copy
+    to another device or dtype moves the frozen weights of all.
 
     :param backbone: a Hugging Face model, with LoRA of ``peft`` or without.
     :param tokenizer: its tokenizer.
     :param score_all_labels: see above.
     :param autocast: the dtype of mixed precision (``torch.bfloat16``), or None for the model's own precision.
-    :raises ValueError: for a sequence-to-sequence model that is not T5-like, whose decoder positions are absolute.
+    :raises ValueError: for a sequence-to-sequence model that is not T5-like, whose decoder positions are absolute, and
+        for a causal one that takes no positions.
     """
 
     def __init__(
@@ -60,9 +60,7 @@ class LanguageModel(DynamicModule):
         self.exact_match: Tensor | None = None
         """After a forward pass in eval mode: whether greedy decoding gives exactly the gold answer, shape (B,)."""
         self._check_gradient = False
-        config = self.language_model.config
-        if config.is_encoder_decoder and "t5" not in config.model_type:
-            raise ValueError(f"expected a causal or a T5-like model, got the sequence-to-sequence {config.model_type}")
+        _check_supported(self.language_model)
         self._register_trainable()
 
     @classmethod
@@ -78,7 +76,8 @@ class LanguageModel(DynamicModule):
     ) -> "LanguageModel":
         """Load a model and its tokenizer.
 
-        :param name: a Hugging Face id, a local folder, or "tiny" or "tiny-t5" for a tiny random model.
+        :param name: a Hugging Face id, a local folder (an adapter saved by :meth:`save_pretrained` too, which goes on
+            training), or "tiny" or "tiny-t5" for a tiny random model.
         :param lora: True for rank 8, α 32, dropout 0.05 on the query and value projections; a dict of changes to
             these; a ``peft.LoraConfig``; False to train all weights.
         :param seed: of the LoRA weights (and of a tiny model's); the global random stream stays as it was.
@@ -91,11 +90,11 @@ class LanguageModel(DynamicModule):
             tokenizer = tiny_tokenizer(TINY[name])
             backbone = tiny_model(TINY[name], len(tokenizer), seed)
         else:
-            backbone, tokenizer = _load(resolve_model(name), {"dtype": torch.float32, **kwargs})
-        if lora is not False and lora is not None:
+            backbone, tokenizer = load_backbone(name, **kwargs)
+        if lora is not False and lora is not None and not hasattr(backbone, "peft_config"):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                backbone = _with_lora(backbone, lora)
+                backbone = add_lora(backbone, lora)
         return cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
 
     @property
@@ -238,28 +237,11 @@ def _only_gold(target: Tensor) -> Any:
     return check
 
 
-def _load(source: str, kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
-
-    config = AutoConfig.from_pretrained(source)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    if Encoder(tokenizer).style != ("seq2seq" if config.is_encoder_decoder else "causal"):
-        warnings.warn(f"{source}: its tokenizer does not end texts as expected of this kind of model", stacklevel=3)
-    return kind.from_pretrained(source, **kwargs), tokenizer
-
-
-def _with_lora(backbone: Any, lora: Any) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    if isinstance(lora, LoraConfig):
-        return get_peft_model(backbone, lora)
-    if lora is not True and not isinstance(lora, dict):
-        raise TypeError(f"lora: expected True, False, a dict of settings or a peft.LoraConfig, got {lora!r}")
-    seq2seq = backbone.config.is_encoder_decoder
-    defaults = {
-        **LORA,
-        "target_modules": ["q", "v"] if seq2seq else ["q_proj", "v_proj"],
-        "task_type": "SEQ_2_SEQ_LM" if seq2seq else "CAUSAL_LM",
-    }
-    return get_peft_model(backbone, LoraConfig(**{**defaults, **(lora if isinstance(lora, dict) else {})}))
+def _check_supported(model: Any) -> None:
+    """Refuse models whose positions scoring could not control."""
+    kind = model.config.model_type
+    if model.config.is_encoder_decoder:
+        if "t5" not in kind:
+            raise ValueError(f"expected a causal or a T5-like model, got the sequence-to-sequence {kind}")
+    elif "position_ids" not in inspect.signature(model.forward).parameters:
+        raise ValueError(f"expected a causal model whose forward takes position_ids, got {kind}")

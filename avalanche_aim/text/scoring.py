@@ -58,6 +58,14 @@ class Blocks:
         """K, the number of blocks."""
         return int(self.block[-1]) + 1
 
+    def only(self, number: int) -> "Blocks":
+        """Return one block.
+
+        :param number: which, from 0.
+        """
+        mine = self.block == number
+        return Blocks(self.tokens[:, mine], self.valid[:, mine], torch.zeros_like(self.block[mine]), self.place[mine])
+
     @cached_property
     def is_input(self) -> Tensor:
         """Shape (N,): columns that another token of their block follows, so that a causal model reads them."""
@@ -75,6 +83,12 @@ def score(model: Any, batch: Batch, blocks: Blocks, exact: bool) -> tuple[Tensor
         teacher-forced position, end of sequence included, the most probable token is the answer's.
     :return: mean log-probability a token, shape (B, K), and the exact matches, shape (B, K), or None.
     """
+    window = getattr(model.config, "sliding_window", None)
+    if blocks.count > 1 and window is not None and window < batch.prompt.shape[1] + blocks.tokens.shape[1]:
+        # Our own mask would replace the model's sliding windows, so where they matter each answer has its own pass.
+        parts = [score(model, batch, blocks.only(k), exact) for k in range(blocks.count)]
+        matches = torch.cat([match for _, match in parts if match is not None], 1) if exact else None
+        return torch.cat([means for means, _ in parts], 1), matches
     logits, source = (_seq2seq if model.config.is_encoder_decoder else _causal)(model, batch, blocks)
     logits = logits.float()
     rows = torch.arange(len(logits), device=logits.device)[:, None]

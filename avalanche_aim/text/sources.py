@@ -103,7 +103,7 @@ def _local_folder(name: str) -> str:
             f"Expected a model folder at {name!r}, but nothing is there: check the "
             f"path, or give a hub id like {DEFAULT_MODEL!r}."
         )
-    if not os.path.isfile(os.path.join(folder, "config.json")):
+    if not any(os.path.isfile(os.path.join(folder, name)) for name in ("config.json", "adapter_config.json")):
         raise ValueError(
             f"Expected a model folder with config.json (as save_pretrained writes it), "
             f"got {name!r}, which has none: give the folder that holds config.json."
@@ -228,7 +228,7 @@ def _make_copy(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     _convert(_fetch_gguf(downloads), partial)
     os.replace(partial, folder)
-    shutil.rmtree(downloads)
+    shutil.rmtree(downloads, ignore_errors=True)
 
 
 def _fetch_gguf(downloads: Path) -> Path:

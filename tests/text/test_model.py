@@ -205,12 +205,6 @@ def test_a_copy_without_lora_shares_no_weight() -> None:
     assert same(model, twin)
 
 
-def test_a_change_of_dtype_of_a_copy_leaves_the_original_as_it_was() -> None:
-    model = LanguageModel.from_pretrained("tiny")
-    copy.deepcopy(model).to(torch.bfloat16)
-    assert {weight.dtype for weight in model.backbone.parameters()} == {torch.float32}
-
-
 # The stream's answers
 
 

@@ -1,0 +1,65 @@
+"""Loading a Hugging Face model, with LoRA or without."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .encoding import Encoder
+from .sources import resolve_model
+
+LORA = {"r": 8, "lora_alpha": 32, "lora_dropout": 0.05}
+"""LoRA as in the paper's experiments, on the attention's query and value projections."""
+
+
+def load_backbone(name: str, **kwargs: Any) -> tuple[Any, Any]:
+    """Load a model and its tokenizer.
+
+    :param name: a Hugging Face id, or a local folder with a model or with an adapter of ``peft``.
+    :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default.
+    :return: the model, in a ``PeftModel`` with trainable weights if it is an adapter, and the tokenizer.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    source = resolve_model(name)
+    if (Path(source) / "adapter_config.json").is_file():
+        return _load_adapter(source, **kwargs)
+    config = AutoConfig.from_pretrained(source)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if Encoder(tokenizer).style != ("seq2seq" if config.is_encoder_decoder else "causal"):
+        warnings.warn(f"{source}: its tokenizer does not end texts as expected of this kind of model", stacklevel=4)
+    return kind.from_pretrained(source, **{"dtype": torch.float32, **kwargs}), tokenizer
+
+
+def add_lora(backbone: Any, lora: Any) -> Any:
+    """Wrap a model with fresh LoRA weights; only these are trainable.
+
+    :param backbone: a Transformers model.
+    :param lora: True, a dict of changes to :data:`LORA`, or a ``peft.LoraConfig``.
+    :raises TypeError: for anything else.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    if isinstance(lora, LoraConfig):
+        return get_peft_model(backbone, lora)
+    if lora is not True and not isinstance(lora, dict):
+        raise TypeError(f"lora: expected True, False, a dict of settings or a peft.LoraConfig, got {lora!r}")
+    seq2seq = backbone.config.is_encoder_decoder
+    defaults = {
+        **LORA,
+        "target_modules": ["q", "v"] if seq2seq else ["q_proj", "v_proj"],
+        "task_type": "SEQ_2_SEQ_LM" if seq2seq else "CAUSAL_LM",
+    }
+    return get_peft_model(backbone, LoraConfig(**{**defaults, **(lora if isinstance(lora, dict) else {})}))
+
+
+def _load_adapter(folder: str, **kwargs: Any) -> tuple[Any, Any]:
+    from peft import PeftConfig, PeftModel
+
+    base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+    if not base:
+        raise ValueError(f"{folder}: expected an adapter that names its base model in adapter_config.json, got none")
+    backbone, tokenizer = load_backbone(base, **kwargs)
+    return PeftModel.from_pretrained(backbone, folder, is_trainable=True), tokenizer
