@@ -27,13 +27,16 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 PRECISIONS = {"bf16": torch.bfloat16, "fp32": None}
 
 
-def parser(description: str, orders: str, first_order: str = "1", sample: bool = True) -> argparse.ArgumentParser:
+def parser(
+    description: str, orders: str, first_order: str = "1", sample: bool = True, max_prompt_tokens: int = 512
+) -> argparse.ArgumentParser:
     """Make the command line of a benchmark example.
 
     :param description: what the example shows.
     :param orders: which orders there are, for the help text.
     :param first_order: the default order.
     :param sample: whether the shipped sample can stand in for the benchmark's files.
+    :param max_prompt_tokens: the default length at which prompts are shortened.
     """
     p = argparse.ArgumentParser(description=description, formatter_class=_Help)
     if sample:
@@ -55,7 +58,8 @@ def parser(description: str, orders: str, first_order: str = "1", sample: bool =
     p.add_argument("--stream", choices=["test", "dev"], default="test", help="what to evaluate on")
     p.add_argument("--fwt", action="store_true",
                    help="report forward transfer too: each task is trained on alone, once")  # fmt: skip
-    p.add_argument("--max-prompt-tokens", type=int, default=512, help="longer prompts are shortened in the middle")
+    p.add_argument("--max-prompt-tokens", type=int, default=max_prompt_tokens,
+                   help="longer prompts are shortened in the middle")  # fmt: skip
     p.add_argument("--precision", choices=list(PRECISIONS), default="bf16", help="bf16 is autocast, weights stay fp32")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to train")
     p.add_argument("--out", type=Path, default=Path("results"), help="folder for results, histories and plots")
