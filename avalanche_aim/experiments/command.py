@@ -160,7 +160,7 @@ def _transfers(fwt: bool) -> str:
 def _load(arguments: argparse.Namespace, seed: int) -> LanguageModel:
     # On a CPU torch's fused attention is the slower one: 6.0 s against 3.5 s a training step of 8 x 160 tokens with
     # SmolLM2-135M in bf16, one thread, torch 2.14.
-    attention = {"attn_implementation": "eager"} if arguments.device.startswith("cpu") else {}
+    attention: dict[str, Any] = {"attn_implementation": "eager"} if arguments.device.startswith("cpu") else {}
     precision = PRECISIONS[arguments.precision]
     return LanguageModel.from_pretrained(arguments.model, seed=seed, autocast=precision, **attention)
 

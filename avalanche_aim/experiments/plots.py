@@ -41,7 +41,7 @@ def plot_signals(history: History, path: Path, title: str = "", tasks: Sequence[
             axis.axvline(place, color="C2", lw=0.8, alpha=0.6, label=label)
     losses.set_ylabel("loss")
     losses.set_title(title)
-    losses.legend(loc="upper right", fontsize=8, ncols=5)
+    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=5)
 
     intervals.step(at, [m.elapsed for m in history.merges], where="pre", color="C4", marker="o", ms=3)
     intervals.set_ylabel("iterations\nsince merge")
