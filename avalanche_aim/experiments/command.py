@@ -117,7 +117,7 @@ def _prepare(
         raise ValueError(f"--learning-rate: expected a positive number, got {arguments.learning_rate}")
     check_strategies(arguments.strategies)
     RehearsalMemory(arguments.memory)
-    order: Any = arguments.order.split(",") if "," in arguments.order else arguments.order
+    order: Any = [name.strip() for name in arguments.order.split(",")] if "," in arguments.order else arguments.order
     model = _load(arguments, arguments.seeds[0])
     benchmark = make_benchmark(
         order=order,

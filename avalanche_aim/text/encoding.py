@@ -74,11 +74,7 @@ class Encoder:
 
         :param texts: the prompts.
         :return: token ids of each, at most ``max_prompt_tokens``; ``truncated`` counts the shortened ones.
-        :raises ValueError: for a prompt without text.
         """
-        for row, text in enumerate(texts):
-            if not text.strip():
-                raise ValueError(f"prompt {row}: expected some text, got {text!r}")
         if self.style == "causal":
             texts = [text.rstrip() for text in texts]
         return [self._truncate(ids) for ids in self._tokenize(texts)]

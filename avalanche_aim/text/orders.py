@@ -79,6 +79,8 @@ def resolve_order(
             raise ValueError(f"order: expected one of {known}; got {order!r}")
         return tasks
     tasks = tuple(order)
+    if not all(isinstance(task, str) for task in tasks):
+        raise ValueError(f"order: expected one of {known}; got {order!r}")
     spelled = [canonical(task) for task in tasks]
     if not tasks or len(set(spelled)) != len(spelled):
         raise ValueError(f"order: expected a list of different tasks, at least one; got {list(tasks)}")

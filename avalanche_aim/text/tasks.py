@@ -35,7 +35,8 @@ class TextTask:
     :param test: test examples.
     :param labels: the closed set of answers, or None for open generation.
     :param metric: how answers are scored, "exact_match" or "rouge_l".
-    :raises ValueError: for an empty train or test split, or an answer that is not among the labels.
+    :raises ValueError: for an empty train or test split, a prompt without text, or an answer that is not among the
+        labels.
     """
 
     name: str
@@ -49,6 +50,13 @@ class TextTask:
         for split in ("train", "test"):
             if not self.split(split):
                 raise ValueError(f"task {self.name!r}: its {split} split is empty; expected at least one example")
+        for split in SPLITS:
+            for row, example in enumerate(self.split(split)):
+                if not example.prompt.strip():
+                    raise ValueError(
+                        f"task {self.name!r}, {split} example {row}: expected a prompt with text, "
+                        f"got {example.prompt!r}"
+                    )
         if self.labels is None:
             return
         for split in SPLITS:

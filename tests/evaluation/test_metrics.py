@@ -183,6 +183,14 @@ def test_performance_and_transfer_are_published_after_each_task(scripted: Callab
     }
 
 
+def test_values_are_published_at_the_training_iteration(scripted: Callable[..., Any], four_each: Any) -> None:
+    strategy, _ = scripted([[2, 1], [1, 4]], train_epochs=3)
+    for experience in four_each.train_stream:
+        train(strategy, experience)
+        strategy.eval(four_each.test_stream)
+    assert strategy.evaluator.get_all_metrics()["OP/test_stream"][0] == [6, 12]  # 3 epochs of 8 examples by fours
+
+
 def test_evaluating_the_tasks_seen_so_far_is_enough(scripted: Callable[..., Any], four_each: Any) -> None:
     strategy, matrix = scripted([[2, 1], [1, 4]])
     for number, experience in enumerate(four_each.train_stream):
@@ -201,6 +209,16 @@ def test_nothing_is_published_while_a_trained_task_is_not_measured(
         results = strategy.eval(four_each.test_stream[number : number + 1])
     assert matrix.rows == [[50.0], [None, 100.0]]
     assert published(results) == {"OP/test_stream": 50.0}  # of the first task, when it was the only one
+
+
+def test_nothing_is_published_without_the_score_right_after_each_task(
+    scripted: Callable[..., Any], four_each: Any
+) -> None:
+    strategy, matrix = scripted([[2, 1], [1, 4]])
+    for experience in four_each.train_stream:
+        train(strategy, experience)
+    assert published(strategy.eval(four_each.test_stream)) == {}
+    assert matrix.rows == [[], [25.0, 100.0]]
 
 
 def test_an_evaluation_before_training_does_not_count(scripted: Callable[..., Any], four_each: Any) -> None:

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.evaluation import DEFINITIONS
-from avalanche_aim.experiments import Result, Settings, run
+from avalanche_aim.experiments import Result, Settings, output, run
 from avalanche_aim.experiments.output import draw_results, write_results
 from avalanche_aim.text import TextTask
 
@@ -92,6 +93,17 @@ def test_plots_are_r_and_the_signals_of_each_merging_run(result_of: ResultOf, me
     files = draw_results([result_of(), merged], tmp_path)
     assert [file.name for file in files] == ["R.png", "signals_fixed-interval_seed0.png"]
     assert all(file.read_bytes().startswith(PNG) for file in files)
+
+
+def test_r_is_drawn_for_the_first_seed_and_signals_for_all(
+    result_of: ResultOf, merged: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(output, "plot_results", lambda results, path: drawn.extend(r.strategy for r in results))
+    runs = [result_of("naive", 3), replace(merged, seed=3), result_of("replay", 4), replace(merged, seed=4)]
+    names = [path.name for path in draw_results(runs, tmp_path)]
+    assert drawn == ["naive", "fixed-interval"]
+    assert names == ["R.png", "signals_fixed-interval_seed3.png", "signals_fixed-interval_seed4.png"]
 
 
 def test_a_single_task_can_be_drawn(result_of: ResultOf, tmp_path: Path) -> None:

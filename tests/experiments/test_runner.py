@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_aim import LanguageModel
-from avalanche_aim.experiments import Result, Settings, run
+from avalanche_aim.experiments import STRATEGIES, Result, Settings, run
 from avalanche_aim.text import generate
 
 Trained = tuple[LanguageModel, Any]
@@ -48,6 +49,47 @@ def test_r_is_the_share_of_right_greedy_answers_in_percent_on_the_stream_asked_f
     result = run("naive", model, benchmark, replace(STANDING_STILL, stream=stream), progress=False)
     assert result.r == [[pytest.approx(expected[0])], pytest.approx(expected)]
     assert len(set(expected)) == 2
+
+
+class Spy(SupervisedPlugin):
+    """Keeps the sizes of the batches, and after each task the optimizer's settings and steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.optimizers: list[tuple[type, float, float]] = []
+        self.steps: list[int] = []
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.batches.append(len(strategy.mb_y))
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        (group,) = strategy.optimizer.param_groups
+        self.optimizers.append((type(strategy.optimizer), group["lr"], group["weight_decay"]))
+        self.steps += {int(state["step"]) for state in strategy.optimizer.state.values()}
+
+
+@pytest.fixture
+def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
+    """Add a strategy "spy", which is naive and watched."""
+    plugin = Spy()
+    monkeypatch.setitem(STRATEGIES, "spy", lambda memory, seed: [plugin])
+    return plugin
+
+
+def test_the_optimizer_is_adamw_without_decay(trained_llama: Trained, spy: Spy) -> None:
+    run("spy", *trained_llama, SETTINGS, progress=False)
+    assert set(spy.optimizers) == {(torch.optim.AdamW, SETTINGS.learning_rate, 0.0)}
+
+
+def test_the_optimizer_starts_anew_in_each_task(trained_llama: Trained, spy: Spy) -> None:
+    run("spy", *trained_llama, replace(SETTINGS, epochs=2), progress=False)
+    assert spy.steps == [2 * 6, 2 * 4]  # 24 and 16 examples by fours
+
+
+def test_an_iteration_has_as_many_examples_as_asked_for(trained_llama: Trained, spy: Spy) -> None:
+    run("spy", *trained_llama, replace(SETTINGS, batch_size=6), progress=False)
+    assert spy.batches == [6] * 4 + [6, 6, 4]  # 24 and 16 examples
 
 
 def test_only_the_tasks_seen_so_far_are_evaluated(trained_llama: Trained) -> None:

@@ -10,6 +10,7 @@ from avalanche.training.plugins import ReplayPlugin
 from avalanche_aim import AIMMergingPlugin, LanguageModel, RehearsalMemory, text_benchmark
 from avalanche_aim.experiments import STRATEGIES
 from avalanche_aim.experiments.strategies import check_strategies
+from avalanche_aim.merging import AdaptiveInterval, FixedInterval, OncePerTask, RandomInterval, ReferenceInterval
 from avalanche_aim.text import TextTask
 
 AIM_VARIANTS = ("aim", "aim-reference", "fixed-interval", "random-interval", "single-merge")
@@ -35,6 +36,24 @@ def test_each_run_has_a_plugin_of_its_own(name: str) -> None:
     (one,), (other,) = STRATEGIES[name](7, 0), STRATEGIES[name](7, 0)
     assert one is not other
     assert memory_of(one) is not memory_of(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        ("aim", AdaptiveInterval),
+        ("aim-reference", ReferenceInterval),
+        ("fixed-interval", FixedInterval),
+        ("random-interval", RandomInterval),
+        ("single-merge", OncePerTask),
+    ],
+)
+def test_merging_strategies_differ_in_when_they_merge(name: str, schedule: type) -> None:
+    assert type(STRATEGIES[name](7, 0)[0].controller.schedule) is schedule
+
+
+def test_every_strategy_has_a_test_here() -> None:
+    assert set(STRATEGIES) == {"naive", "replay", *AIM_VARIANTS}
 
 
 @pytest.mark.parametrize("other", AIM_VARIANTS)

@@ -159,6 +159,12 @@ def test_two_tasks_of_one_name_are_refused(tasks: list[TextTask]) -> None:
         text_benchmark([tasks[0], tasks[0]], CAUSAL)
 
 
+def test_a_prompt_without_text_is_refused_with_its_task_and_place(tasks: list[TextTask]) -> None:
+    examples = tuple(TextExample("\n" if i == 299 else f"Thing {i}:", ("good",)) for i in range(300))
+    with pytest.raises(ValueError, match=r"'moods'.*299"):
+        text_benchmark([tasks[1], replace(tasks[0], train=examples)], CAUSAL)
+
+
 @pytest.mark.parametrize("make", [lambda tasks: text_benchmark(tasks, None), lambda tasks: standard_cl(1)])
 def test_a_missing_tokenizer_is_refused(make: Callable[..., Any], tasks: list[TextTask]) -> None:
     with pytest.raises(ValueError, match=r"tokenizer: expected.*LanguageModel.tokenizer.*got None"):

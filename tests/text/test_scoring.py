@@ -39,10 +39,12 @@ def gold_scores(scores: Tensor, x: Tensor) -> Tensor:
     return scores.gather(1, x[:, 1:2])[:, 0]
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_each_label_scores_minus_its_own_loss_in_a_batch_of_all_tasks(
-    adapted: Adapted, mixed_batch: Callable[..., Any], own_loss: Callable[..., Tensor]
+    adapted: Adapted, attention: str, mixed_batch: Callable[..., Any], own_loss: Callable[..., Tensor]
 ) -> None:
     model, benchmark = adapted
+    model.language_model.set_attn_implementation(attention)
     x, picks = mixed_batch(benchmark)
     expected = own_scores(model.eval(), picks, own_loss)
     assert len({len(model.tokenizer(example.prompt).input_ids) for _, example in picks}) > 3
