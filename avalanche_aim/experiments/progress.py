@@ -15,7 +15,6 @@ class Progress(SupervisedPlugin):
 
     def __init__(self, name: str, total: int) -> None:
         super().__init__()
-        # Leaves nothing behind: what a finished run says is the table.
         self.bar = tqdm(total=total, desc=name, unit="ex", dynamic_ncols=True, smoothing=0.05)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
