@@ -9,7 +9,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from .encoding import AnswerSpace, unpack
-from .loading import add_lora, load_backbone
+from .loading import add_lora, load_backbone, store_frozen
 from .scoring import Blocks, score
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
@@ -82,7 +82,8 @@ class LanguageModel(DynamicModule):
             these; a ``peft.LoraConfig``; False to train all weights.
         :param seed: of the LoRA weights (and of a tiny model's); the global random stream stays as it was.
         :param score_all_labels: see the class.
-        :param autocast: see the class.
+        :param autocast: see the class. Frozen linear layers are then stored in this dtype: the same outputs, less
+            memory and time.
         :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default.
         :raises OSError, ValueError: for a model that cannot be found or loaded; the message says what to do.
         """
@@ -95,6 +96,8 @@ class LanguageModel(DynamicModule):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 backbone = add_lora(backbone, lora)
+        if autocast is not None:
+            store_frozen(backbone, autocast)
         return cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
 
     @property

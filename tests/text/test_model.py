@@ -17,6 +17,7 @@ from torch.utils.data import TensorDataset
 
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.text import TextExample, TextTask, sources
+from avalanche_aim.text.loading import store_frozen
 
 Adapted = tuple[LanguageModel, Any]
 NAMES = ("tiny", "tiny-t5")
@@ -355,3 +356,30 @@ def test_autocast_leaves_weights_and_gradients_in_full_precision(
     model.criterion(model.train()(x), x[:, 1]).backward()
     assert {weight.dtype for weight in model.backbone.parameters()} == {torch.float32}
     assert {weight.grad.dtype for weight in model.parameters()} == {torch.float32}
+
+
+def test_frozen_layers_stored_in_half_precision_give_the_same_bits(
+    adapted: Adapted, mixed_batch: Callable[..., Any]
+) -> None:
+    model, benchmark = adapted
+    x, _ = mixed_batch(benchmark)
+    model.autocast = torch.bfloat16
+    scores, gradients = [], []
+    for _ in range(2):
+        torch.manual_seed(0)
+        out = model.train()(x)
+        model.criterion(out, x[:, 1]).backward()
+        scores.append(out.detach().nan_to_num(0.0))
+        gradients.append([weight.grad for weight in model.parameters()])
+        model.zero_grad(set_to_none=True)
+        store_frozen(model.backbone, torch.bfloat16)
+    assert {weight.dtype for weight in frozen(model)} == {torch.float32, torch.bfloat16}
+    assert torch.equal(*scores)
+    assert all(map(torch.equal, *gradients))
+
+
+def test_a_model_loaded_for_autocast_stores_no_tied_or_trainable_weight_in_half_precision() -> None:
+    model = LanguageModel.from_pretrained("tiny", autocast=torch.bfloat16)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    head = model.language_model.get_output_embeddings().weight
+    assert head.dtype == (torch.float32 if model.language_model.config.tie_word_embeddings else torch.bfloat16)
