@@ -6,6 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+RUN = """Compare strategies on a benchmark: every strategy with every order and seed.
+
+Each run is on disk as soon as it has ended. The same command again goes on where it stopped, and a run that failed is
+tried again."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -13,6 +18,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments, or None for the process's own.
     :return: the exit status: 0 if all is well, 1 if a check failed, 2 if it could not run.
     """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["run"]:  # its own parser lists the strategies, which needs torch
+        from .experiments.command import compare
+        from .experiments.command import parser as comparison_parser
+
+        comparison = comparison_parser(
+            RUN, "by number: 1 to 3 of standard_cl, 4 to 6 of long_sequence, 1 and 2 of superni"
+        )
+        comparison.prog = "avalanche_aim run"
+        return compare(comparison, argv[1:])
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments)
@@ -25,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     """Make the command line."""
     p = argparse.ArgumentParser(prog="avalanche_aim", description="AIMMerging for Avalanche.")
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("run", help="compare strategies on a benchmark, over orders and seeds", add_help=False)
     inspect = commands.add_parser(
         "inspect",
         help="what is in a folder of benchmark files, and which traps",

@@ -4,13 +4,12 @@ python examples/long_sequence.py --data DIR                      # the benchmark
 python examples/long_sequence.py --data DIR --order yelp-first --strategies naive aim --train-per-task 100
 """
 
-from avalanche_aim import long_sequence
 from avalanche_aim.experiments.command import compare, parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison."""
-    return compare(long_sequence, parser(__doc__ or "", "4, 5 or 6", first_order="4", sample=False), argv)
+    return compare(parser(__doc__ or "", "4, 5 or 6", benchmark="long_sequence"), argv)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ python examples/standard_cl.py --data DIR --order 2 --seeds 0 1 2  # the benchma
 python examples/standard_cl.py --model tiny                        # a smoke run of everything, in seconds
 """
 
-from avalanche_aim import standard_cl
 from avalanche_aim.experiments.command import compare, parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison."""
     # 160 tokens keep a comparison on a laptop's CPU under half an hour; the papers use 512.
-    return compare(standard_cl, parser(__doc__ or "", "1, 2 or 3", max_prompt_tokens=160), argv)
+    return compare(parser(__doc__ or "", "1, 2 or 3", benchmark="standard_cl", max_prompt_tokens=160), argv)
 
 
 if __name__ == "__main__":

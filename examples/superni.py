@@ -4,13 +4,12 @@ python examples/superni.py --data DIR                                    # the b
 python examples/superni.py --data DIR --order 363,002,591 --strategies naive aim --train-per-task 100
 """
 
-from avalanche_aim import superni
 from avalanche_aim.experiments.command import compare, parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison."""
-    return compare(superni, parser(__doc__ or "", "1 or 2", sample=False), argv)
+    return compare(parser(__doc__ or "", "1 or 2", benchmark="superni"), argv)
 
 
 if __name__ == "__main__":

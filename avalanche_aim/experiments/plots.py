@@ -1,10 +1,31 @@
 """Plots of a run: the signals with the merges, and R as a heat map."""
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..merging import History
 from .runner import Result
+from .store import stem
+
+
+def draw_results(results: Sequence[Result], folder: Path) -> list[Path]:
+    """Write the plots: R of the first order and seed, and the signals of each AIM run.
+
+    :param results: the finished runs.
+    :param folder: where to.
+    :return: the files; none where matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        return []
+    first = results[0]
+    files = [folder / "R.png"]
+    plot_results([r for r in results if (r.order, r.seed) == (first.order, first.seed)], files[0])
+    for result in results:
+        if result.history is not None and result.history.iterations:
+            files.append(folder / f"signals_{stem(result.strategy, result.order, result.seed)}.png")
+            plot_signals(result.history, files[-1], f"{result.strategy}, seed {result.seed}", result.tasks)
+    return files
 
 
 def plot_signals(history: History, path: Path, title: str = "", tasks: Sequence[str] = ()) -> None:
@@ -79,7 +100,7 @@ def plot_results(results: Sequence[Result], path: Path) -> None:
         image = axis.imshow(values, vmin=0, vmax=100, cmap="viridis")
         axis.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right")
         axis.set_yticks(range(len(tasks)), tasks)
-        numbers = f"OP {result.metrics['OP']:.1f}, BWT {result.metrics['BWT']:+.1f}"
+        numbers = ", ".join(f"{key} {result.metrics[key]:.1f}" for key in ("OP", "BWT") if key in result.metrics)
         axis.set_title(f"{result.strategy}\n{numbers}", fontsize=10)
         axis.set_xlabel("evaluated on")
     axes[0].set_ylabel("after training on")

@@ -1,5 +1,6 @@
-"""One progress bar for a whole run: training and evaluation, with the time left."""
+"""One line of progress: training and evaluation of all runs, with the time left."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from avalanche.training.plugins import SupervisedPlugin
@@ -7,38 +8,57 @@ from tqdm import tqdm
 
 
 class Progress(SupervisedPlugin):
-    """Shows how far a run is, in examples trained on or evaluated.
+    """Moves a bar while one run trains and evaluates.
 
-    :param name: shown before the bar.
-    :param total: examples in all.
+    Strategies differ in how many examples they train on, so a task's training counts as a fixed amount, and the bar
+    follows the share of its iterations that are done.
+
+    :param bar: a ``tqdm`` bar, which several runs may share.
+    :param name: of the run.
+    :param amounts: what training counts, for each call of the strategy's ``train``.
     """
 
-    def __init__(self, name: str, total: int) -> None:
+    def __init__(self, bar: Any, name: str, amounts: Sequence[int]) -> None:
         super().__init__()
-        self.bar = tqdm(total=total, desc=name, unit="ex", dynamic_ncols=True, smoothing=0.05)
+        self.bar = bar
+        self.name = name
+        self._amounts = iter(amounts)
+        self._base = self._amount = 0.0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Name the task."""
-        self.bar.set_postfix_str(f"training on {_name(strategy)}")
+        self._base, self._amount = self.bar.n, next(self._amounts, 0)
+        self.bar.set_description_str(f"{self.name}, training on {_name(strategy)}")
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Advance by the strategy's own batch size: replayed examples come on top of it."""
-        self._advance(min(len(strategy.mb_y), strategy.train_mb_size))
+        """Advance."""
+        iterations = len(strategy.dataloader)
+        done = strategy.clock.train_exp_epochs * iterations + strategy.clock.train_epoch_iterations + 1
+        self._move_to(self._base + self._amount * min(1.0, done / (iterations * strategy.train_epochs)))
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Complete the task's amount."""
+        self._move_to(self._base + self._amount)
 
     def before_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Name the task."""
-        self.bar.set_postfix_str(f"evaluating {_name(strategy)}")
+        self.bar.set_description_str(f"{self.name}, evaluating {_name(strategy)}")
 
     def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Advance."""
-        self._advance(len(strategy.mb_y))
+        self._move_to(self.bar.n + len(strategy.mb_y))
 
-    def _advance(self, examples: int) -> None:
-        self.bar.update(min(examples, self.bar.total - self.bar.n))
+    def _move_to(self, place: float) -> None:
+        self.bar.update(min(int(place), self.bar.total) - self.bar.n)
 
-    def close(self) -> None:
-        """End the bar."""
-        self.bar.close()
+
+def progress_bar(total: int, shown: bool = True) -> Any:
+    """Make a bar.
+
+    :param total: examples trained on and evaluated.
+    :param shown: whether to show it at all.
+    """
+    return tqdm(total=total, unit="ex", dynamic_ncols=True, smoothing=0.05, disable=not shown)
 
 
 def _name(strategy: Any) -> str:

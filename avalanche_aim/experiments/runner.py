@@ -1,9 +1,9 @@
 """Train one strategy on one stream and measure it."""
 
-import time
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -13,11 +13,13 @@ from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 
 from ..evaluation import ResultMatrix, summary, text_metrics
+from ..evaluation.transfer import result_matrix
 from ..merging import History
 from ..plugin import AIMMergingPlugin
 from ..text import LanguageModel
-from .progress import Progress
-from .strategies import STRATEGIES, check_strategies
+from .cost import Cost, CostMeter
+from .progress import Progress, progress_bar
+from .strategies import STRATEGIES, Budget, check_strategies
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,46 @@ class Settings:
 
 @dataclass
 class Result:
-    """What one run measured: R in percent (None where not measured), minutes, and the merges."""
+    """What one run measured: R in percent (None where not measured), its cost, and the merges."""
 
     strategy: str
     seed: int
     tasks: list[str]
     r: list[list[float | None]]
-    minutes: float
-    training_minutes: float
-    metrics: dict[str, float]
+    cost: Cost
     label_accuracy: list[float]
-    """Of the tasks with a closed label set, in percent."""
-    merges: int | None
+    """Of the tasks with a closed label set, after the last task, in percent."""
+    order: str = ""
     single: list[float] | None = None
-    """The single-task references of FWT, where they were given."""
+    """The single-task references of FWT, where they were measured."""
     history: History | None = field(default=None, repr=False)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """OP, BWT, FWT and forgetting, as far as R has what they need."""
+        return summary(result_matrix(self.r), self.single)
+
+    @property
+    def merges(self) -> int | None:
+        """How often the weights were merged, or None for a strategy without history."""
+        return None if self.history is None else len(self.history.merges)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result without its history as plain data, what is not a number as None."""
+        data = {key: value for key, value in asdict(self).items() if key != "history"}
+        numbers = {name: value if math.isfinite(value) else None for name, value in self.metrics.items()}
+        return {**data, "metrics": numbers, "merges": self.merges}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], history: History | None = None) -> "Result":
+        """Build a result from what :meth:`to_dict` returned.
+
+        :param data: the result as plain data.
+        :param history: its history.
+        :raises KeyError, TypeError: if fields are missing or unknown.
+        """
+        values = {key: value for key, value in data.items() if key not in ("metrics", "merges")}
+        return cls(**{**values, "cost": Cost(**values["cost"])}, history=history)
 
 
 def run(
@@ -68,8 +95,12 @@ def run(
     model: LanguageModel,
     benchmark: CLScenario,
     settings: Settings,
-    progress: bool = True,
+    *,
+    order: str = "",
+    options: Mapping[str, Any] | None = None,
     single: Sequence[float] | None = None,
+    bar: Any = None,
+    label: str = "",
 ) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
 
@@ -77,62 +108,74 @@ def run(
     :param model: the model to start from; it stays as it is.
     :param benchmark: a text benchmark.
     :param settings: how to train.
-    :param progress: whether to show a progress bar.
+    :param order: the order's name, for the record.
+    :param options: further arguments of the strategy.
     :param single: the score of each task trained on alone
         (:func:`~avalanche_aim.experiments.single_task.single_task_scores`), for FWT.
+    :param bar: a ``tqdm`` bar whose total covers this run (:func:`examples_of`); one of its own by default.
+    :param label: the run's name at that bar.
     :raises ValueError: for an unknown strategy or a stream that the benchmark lacks.
     """
-    check_strategies([name])
+    check_strategies([name], {name: dict(options)} if options else None)
     if settings.stream not in benchmark.streams:
         raise ValueError(f"stream: expected one of {', '.join(benchmark.streams)}, got {settings.stream!r}")
     torch.manual_seed(settings.seed)
     model = deepcopy(model)
-    plugins = STRATEGIES[name](settings.memory, settings.seed)
+    chosen = STRATEGIES[name]
+    model.score_all_labels = model.score_all_labels or chosen.all_labels
+    sizes = tuple(len(experience.dataset) for experience in benchmark.train_stream)
+    budget = Budget(settings.memory, settings.seed, settings.batch_size, sizes)
+    arguments = chosen.arguments(budget, **(options or {}))
     evaluation = benchmark.streams[settings.stream]
     metrics = text_metrics(settings.stream)
     matrix = next(metric for metric in metrics if isinstance(metric, ResultMatrix))
-    bar = Progress(f"{name}, seed {settings.seed}", _examples(benchmark, evaluation, settings)) if progress else None
-    strategy = make_strategy(model, settings, [*plugins, *([bar] if bar else [])], metrics)
-    start, training, last = time.perf_counter(), 0.0, {}
+    own_bar = progress_bar(examples_of(benchmark, settings)) if bar is None else None
+    amounts = [size * settings.epochs for size in ([sum(sizes)] if chosen.whole_stream else sizes)]
+    progress = Progress(bar or own_bar, label or f"{name}, seed {settings.seed}", amounts)
+    meter = CostMeter(model, settings.device)
+    arguments["plugins"] = [*arguments.get("plugins", []), progress, meter]
+    strategy = make_strategy(model, settings, metrics, chosen.template, **arguments)
+    last: dict[str, Any] = {}
     try:
-        for number, experience in enumerate(benchmark.train_stream):
-            began = time.perf_counter()
-            strategy.train(experience, reset_optimizer_state=True)
-            training += time.perf_counter() - began
-            last = strategy.eval(evaluation[: number + 1])
+        # A strategy for the whole stream is trained once, then evaluated on all of it.
+        train = [benchmark.train_stream] if chosen.whole_stream else benchmark.train_stream
+        for number, experience in enumerate(train):
+            with meter.training():
+                strategy.train(experience, reset_optimizer_state=True)
+            last = strategy.eval(evaluation[:] if chosen.whole_stream else evaluation[: number + 1])
     finally:
-        if bar:
-            bar.close()
-    history = next((p.history for p in plugins if isinstance(p, AIMMergingPlugin)), None)
-    accuracy = [value for key, value in sorted(last.items()) if key.startswith("LabelAccuracy_Exp")]
-    r = matrix.result()
-    assert r is not None
+        if own_bar is not None:
+            own_bar.close()
+    missing: list[list[float | None]] = [[] for _ in range(len(sizes) - len(matrix.rows))]
     return Result(
         strategy=name,
         seed=settings.seed,
         tasks=[experience.task_name for experience in benchmark.train_stream],
-        r=matrix.rows,
-        minutes=(time.perf_counter() - start) / 60,
-        training_minutes=training / 60,
-        metrics=summary(r, single),
-        label_accuracy=[100.0 * value for value in accuracy],
-        merges=None if history is None else len(history.merges),
+        r=[*missing, *matrix.rows],
+        cost=meter.cost(sum(sizes) * settings.epochs),
+        label_accuracy=[100.0 * value for key, value in sorted(last.items()) if key.startswith("LabelAccuracy_Exp")],
+        order=order,
         single=None if single is None else list(single),
-        history=history,
+        history=next((p.history for p in arguments["plugins"] if isinstance(p, AIMMergingPlugin)), None),
     )
 
 
 def make_strategy(
-    model: LanguageModel, settings: Settings, plugins: Sequence[Any], metrics: Sequence[PluginMetric]
-) -> Naive:
-    """Make the strategy of a run: ``Naive`` with AdamW.
+    model: LanguageModel,
+    settings: Settings,
+    metrics: Sequence[PluginMetric],
+    template: type = Naive,
+    **arguments: Any,
+) -> Any:
+    """Make the strategy of a run, with AdamW.
 
     :param model: the model to train, itself.
     :param settings: how to train.
-    :param plugins: what is added to ``Naive``.
     :param metrics: what is measured.
+    :param template: the Avalanche strategy.
+    :param arguments: its further arguments.
     """
-    return Naive(
+    return template(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),
         criterion=model.criterion,
@@ -140,8 +183,8 @@ def make_strategy(
         train_epochs=settings.epochs,
         eval_mb_size=settings.eval_batch_size,
         device=settings.device,
-        plugins=list(plugins),
         evaluator=EvaluationPlugin(*metrics, loggers=[_Silent()]),
+        **arguments,
     )
 
 
@@ -152,8 +195,12 @@ class _Silent:
         """Do nothing."""
 
 
-def _examples(benchmark: CLScenario, evaluation: Any, settings: Settings) -> int:
-    """Examples that a run trains on and evaluates, in all."""
+def examples_of(benchmark: CLScenario, settings: Settings) -> int:
+    """Return how many examples a run trains on and evaluates, in all.
+
+    :param benchmark: its stream.
+    :param settings: how it trains.
+    """
     trained = sum(len(e.dataset) for e in benchmark.train_stream) * settings.epochs
-    sizes = [len(e.dataset) for e in evaluation]
+    sizes = [len(e.dataset) for e in benchmark.streams[settings.stream]]
     return trained + sum(sum(sizes[: i + 1]) for i in range(len(sizes)))

@@ -22,9 +22,9 @@ from ..text import LanguageModel
 from ..text.encoding import HEADER
 from ..text.fingerprint import model_fingerprint
 from ..text.generation import MAX_NEW_TOKENS
-from .progress import Progress
+from .progress import Progress, progress_bar
+from .provenance import versions
 from .runner import Settings, make_strategy
-from .versions import versions
 
 FORMAT = 1
 """Of the files: to be raised with every change of what is measured."""
@@ -59,15 +59,14 @@ def single_task_scores(
     scores: list[float | None] = [_read(file) for file in files] if files else [None] * len(pairs)
     missing = [number for number, score in enumerate(scores) if score is None]
     total = sum(len(pairs[n][0].dataset) * settings.epochs + len(pairs[n][1].dataset) for n in missing)
-    bar = Progress(f"single tasks, seed {settings.seed}", total) if progress and missing else None
+    bar = progress_bar(total, progress and bool(missing))
     try:
         for number in missing:
             scores[number] = _measure(model, *pairs[number], settings, bar)
             if files:
                 _write(files[number], pairs[number][0].task_name, scores[number], keys[number])
     finally:
-        if bar:
-            bar.close()
+        bar.close()
     return [float(score) for score in scores if score is not None]
 
 
@@ -103,10 +102,11 @@ def task_key(train: Any, test: Any) -> dict[str, str]:
     }
 
 
-def _measure(model: LanguageModel, train: Any, test: Any, settings: Settings, bar: Progress | None) -> float:
+def _measure(model: LanguageModel, train: Any, test: Any, settings: Settings, bar: Any) -> float:
     torch.manual_seed(settings.seed)
     matrix = ResultMatrix(settings.stream)
-    strategy = make_strategy(deepcopy(model), settings, [bar] if bar else [], [matrix])
+    progress = Progress(bar, f"alone, seed {settings.seed}", [len(train.dataset) * settings.epochs])
+    strategy = make_strategy(deepcopy(model), settings, [matrix], plugins=[progress])
     strategy.train(train, reset_optimizer_state=True)
     strategy.eval([test])
     score = matrix.rows[0][test.current_experience]

@@ -1,47 +1,186 @@
-"""Strategies to compare, by name: what each adds to plain ``Naive`` training.
+"""Strategies to compare, by name, all on the same model, budget and memory.
 
 Replay and AIM rehearse the same examples: one :class:`~avalanche_aim.RehearsalMemory` of the same size and seed.
+Avalanche's other rehearsal strategies keep a buffer of their own, of as many examples as that memory holds in the end.
+Their further settings are Avalanche's or the cited papers' defaults, not tuned here; ``options`` changes them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from typing import Any
 
-from avalanche.core import BasePlugin
+from avalanche.training import (
+    AGEM,
+    DER,
+    ER_ACE,
+    EWC,
+    GEM,
+    MAS,
+    MIR,
+    Cumulative,
+    GDumb,
+    JointTraining,
+    LwF,
+    Naive,
+    SynapticIntelligence,
+)
 from avalanche.training.plugins import ReplayPlugin
 
 from ..memory import RehearsalMemory
 from ..merging import FixedInterval, OncePerTask, RandomInterval
 from ..plugin import AIMMergingPlugin
+from .averaging import WeightAveraging
 
-Plugins = list[BasePlugin]
-
-
-def _replay(memory: float | int, seed: int) -> Plugins:
-    rehearsed = RehearsalMemory(memory, seed)
-    return [ReplayPlugin(mem_size=rehearsed.max_size, storage_policy=rehearsed)]
+Arguments = dict[str, Any]
 
 
-STRATEGIES: dict[str, Callable[[float | int, int], Plugins]] = {
-    "naive": lambda memory, seed: [],
-    "replay": _replay,
-    "aim": lambda memory, seed: [AIMMergingPlugin(memory=memory, seed=seed)],
-    "aim-reference": lambda memory, seed: [AIMMergingPlugin("reference", memory=memory, seed=seed)],
-    "fixed-interval": lambda memory, seed: [AIMMergingPlugin(schedule=FixedInterval(8), memory=memory, seed=seed)],
-    "random-interval": lambda memory, seed: [
-        AIMMergingPlugin(schedule=RandomInterval(8, seed), memory=memory, seed=seed)
-    ],
-    "single-merge": lambda memory, seed: [AIMMergingPlugin(schedule=OncePerTask(), memory=memory, seed=seed)],
+@dataclass(frozen=True)
+class Budget:
+    """What a strategy may use.
+
+    :param memory: the rehearsed share (float) or count (int) of each past task.
+    :param seed: of the memory's choice.
+    :param batch_size: training examples of an iteration; rehearsal batches have as many again.
+    :param sizes: training examples of each task, in stream order.
+    """
+
+    memory: float | int
+    seed: int
+    batch_size: int
+    sizes: tuple[int, ...]
+
+    def rehearsal(self) -> RehearsalMemory:
+        """Make a memory."""
+        return RehearsalMemory(self.memory, self.seed)
+
+    @property
+    def per_task(self) -> int:
+        """Examples that the memory holds of a past task: of the largest, for strategies that take one number."""
+        return max(map(self.rehearsal().examples_of, self.sizes))
+
+    @property
+    def total(self) -> int:
+        """Examples that the memory holds while the last task is trained on."""
+        return sum(map(self.rehearsal().examples_of, self.sizes[:-1]))
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One strategy: an Avalanche template and how it is called.
+
+    :param template: the class.
+    :param arguments: its arguments beyond model, optimizer, criterion, batch sizes, epochs and device, made from the
+        budget; further keywords are the options of the comparison.
+    :param all_labels: whether it reads the scores of all labels in training.
+    :param whole_stream: whether it is trained once, on all tasks together.
+    """
+
+    template: type
+    arguments: Callable[..., Arguments]
+    all_labels: bool = False
+    whole_stream: bool = False
+
+
+def _replay(budget: Budget) -> Arguments:
+    memory = budget.rehearsal()
+    return {"plugins": [ReplayPlugin(mem_size=memory.max_size, storage_policy=memory)]}
+
+
+def _aim(budget: Budget, **options: Any) -> Arguments:
+    return {"plugins": [AIMMergingPlugin(**{"memory": budget.rehearsal(), "seed": budget.seed, **options})]}
+
+
+def _aim_with_replay(budget: Budget, **options: Any) -> Arguments:
+    """The two share one memory."""
+    (replay,) = _replay(budget)["plugins"]
+    return {"plugins": [replay, *_aim(budget, memory=replay.storage_policy, **options)["plugins"]]}
+
+
+def _fixed_interval(budget: Budget, interval: int = 8, **options: Any) -> Arguments:
+    return _aim(budget, schedule=FixedInterval(interval), **options)
+
+
+def _random_interval(budget: Budget, mean: int = 8, **options: Any) -> Arguments:
+    return _aim(budget, schedule=RandomInterval(mean, budget.seed), **options)
+
+
+def _single_merge(budget: Budget, **options: Any) -> Arguments:
+    return _aim(budget, schedule=OncePerTask(), **options)
+
+
+def _fixed(**settings: Any) -> Callable[..., Arguments]:
+    return lambda budget, **options: {**settings, **options}
+
+
+def _buffer(**settings: Any) -> Callable[..., Arguments]:
+    """Arguments of a strategy with a buffer of its own."""
+    return lambda budget, **options: {"mem_size": budget.total, **settings, **options}
+
+
+def _replayed(**settings: Any) -> Callable[..., Arguments]:
+    """The same, with rehearsal batches."""
+    return lambda budget, **options: _buffer(batch_size_mem=budget.batch_size, **settings)(budget, **options)
+
+
+def _patterns(budget: Budget, **options: Any) -> Arguments:
+    return {"patterns_per_exp": budget.per_task, **options}
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "naive": Strategy(Naive, _fixed()),
+    "replay": Strategy(Naive, _replay),
+    "ewc": Strategy(EWC, _fixed(ewc_lambda=1.0)),
+    "ewc-online": Strategy(EWC, _fixed(ewc_lambda=1.0, mode="online", decay_factor=0.9)),
+    "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True),
+    "si": Strategy(SynapticIntelligence, _fixed(si_lambda=1.0)),
+    "mas": Strategy(MAS, _fixed(lambda_reg=1.0, alpha=0.5), all_labels=True),
+    "agem": Strategy(AGEM, lambda budget, **o: {"sample_size": budget.batch_size, **_patterns(budget, **o)}),
+    "gem": Strategy(GEM, _patterns),
+    "gdumb": Strategy(GDumb, _buffer()),
+    "der": Strategy(DER, _replayed(), all_labels=True),
+    "er-ace": Strategy(ER_ACE, _replayed(), all_labels=True),
+    "mir": Strategy(MIR, _replayed(subsample=50)),
+    "cumulative": Strategy(Cumulative, _fixed()),
+    "joint": Strategy(JointTraining, _fixed(), whole_stream=True),
+    "aim": Strategy(Naive, _aim),
+    "aim-reference": Strategy(Naive, partial(_aim, preset="reference")),
+    "aim-replay": Strategy(Naive, _aim_with_replay),
+    "fixed-interval": Strategy(Naive, _fixed_interval),
+    "random-interval": Strategy(Naive, _random_interval),
+    "single-merge": Strategy(Naive, _single_merge),
+    "averaging": Strategy(Naive, lambda budget: {"plugins": [WeightAveraging()]}),
 }
-"""Name → the plugins, made from the memory's size and the seed."""
+"""Name → strategy. One of your own is one more entry."""
 
 
-def check_strategies(names: Iterable[str]) -> list[str]:
-    """Return the names if each is known.
+def check_strategies(names: Iterable[str], options: Mapping[str, Arguments] | None = None) -> list[str]:
+    """Return the names, each once, if all are known.
 
     :param names: names of strategies.
-    :raises ValueError: for an unknown one, or none at all.
+    :param options: further arguments by strategy; they are tried out.
+    :raises ValueError: for an unknown name or option, or no name at all.
     """
     names = list(dict.fromkeys(names))
     unknown = [name for name in names if name not in STRATEGIES]
     if unknown or not names:
         raise ValueError(f"strategies: expected some of {', '.join(STRATEGIES)}; got {', '.join(unknown) or 'none'}")
+    for name, chosen in (options or {}).items():
+        if name not in names:
+            raise ValueError(f"options: expected a strategy of the comparison ({', '.join(names)}), got {name!r}")
+        _check_options(name, chosen)
     return names
+
+
+def _check_options(name: str, options: Arguments) -> None:
+    strategy = STRATEGIES[name]
+    try:
+        unknown = (
+            strategy.arguments(Budget(1, 0, 1, (1, 1)), **options).keys() - signature(strategy.template).parameters
+        )
+    except TypeError as error:
+        raise ValueError(f"options of {name}: {error}") from error
+    unknown = arguments.keys() - signature(strategy.template).parameters
+    if unknown:
+        raise ValueError(f"options of {name}: {strategy.template.__name__} has no {', '.join(sorted(unknown))}")

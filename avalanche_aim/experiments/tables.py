@@ -1,7 +1,7 @@
 """Results as a table for people."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 from statistics import mean, stdev
 
 from .runner import Result
@@ -15,7 +15,7 @@ def results_table(results: Sequence[Result]) -> str:
     :param results: runs over the same tasks, any number of seeds a strategy.
     """
     tasks = results[0].tasks
-    metrics = [name for name in ("OP", "BWT", "FWT") if all(name in result.metrics for result in results)]
+    metrics = [name for name in ("OP", "BWT", "FWT") if any(name in result.metrics for result in results)]
     header = ["strategy", *tasks, *metrics, "label acc.", "minutes", "merges"]
     names = list(dict.fromkeys(result.strategy for result in results))
     rows = [_row(name, [r for r in results if r.strategy == name], metrics) for name in names]
@@ -26,9 +26,9 @@ def results_table(results: Sequence[Result]) -> str:
 
 def _row(name: str, runs: Sequence[Result], metrics: Sequence[str]) -> list[str]:
     columns: list[list[float]] = [[float(run.r[-1][i] or 0.0) for run in runs] for i in range(len(runs[0].tasks))]
-    columns += [[run.metrics[key] for run in runs] for key in metrics]
+    columns += [[run.metrics.get(key, nan) for run in runs] for key in metrics]
     columns.append([mean(run.label_accuracy) for run in runs if run.label_accuracy])
-    columns.append([run.minutes for run in runs])
+    columns.append([run.cost.minutes for run in runs])
     merges = [float(run.merges) for run in runs if run.merges is not None]
     return [name, *(_cell(values) for values in columns), _cell(merges, 0)]
 

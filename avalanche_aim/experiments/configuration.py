@@ -1,0 +1,184 @@
+"""What a comparison is asked to do."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLScenario
+
+from ..memory import RehearsalMemory
+from ..text import DEFAULT_MODEL, LanguageModel, long_sequence, standard_cl, superni
+from .runner import Settings
+from .strategies import check_strategies
+
+BENCHMARKS: dict[str, tuple[Callable[..., CLScenario], str]] = {
+    "standard_cl": (standard_cl, "1"),
+    "long_sequence": (long_sequence, "4"),
+    "superni": (superni, "1"),
+}
+"""Name → what builds it, and its first order."""
+PRECISIONS = {"bf16": torch.bfloat16, "fp32": None}
+VARIED = ("orders", "strategies", "seeds", "options", "fwt", "strict")
+"""Fields that may differ between runs kept in one folder."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One comparison: benchmark × strategies × orders × seeds, and all that they share.
+
+    :param benchmark: a key of :data:`BENCHMARKS`.
+    :param data: "hub" or a folder; for standard_cl also "sample", the default there.
+    :param orders: orders by number or name, or tasks separated by commas; the benchmark's first by default.
+    :param model: a Hugging Face id, a folder, "tiny" or "tiny-t5".
+    :param strategies: keys of :data:`~avalanche_aim.experiments.STRATEGIES`.
+    :param seeds: of LoRA's weights, data order, dropout and the memory; the data's sub-sample is always the same.
+    :param epochs: passes over each task's training data.
+    :param batch_size: training examples of an iteration.
+    :param learning_rate: of AdamW.
+    :param memory: rehearsed of each past task, a fraction (float) or a count (int).
+    :param train_per_task: training examples a task, or None for all.
+    :param eval_per_task: evaluated examples a task, or None for all.
+    :param stream: "test" or "dev".
+    :param fwt: whether each task is trained on alone as well, for forward transfer.
+    :param max_prompt_tokens: longer prompts are shortened in the middle.
+    :param precision: "bf16" or "fp32".
+    :param device: where to train.
+    :param strict: whether a trap in the data is an error.
+    :param options: further arguments of strategies, by name.
+    :raises ValueError: for a value out of range; the message says what was expected.
+    """
+
+    benchmark: str = "standard_cl"
+    data: str | None = None
+    orders: tuple[str, ...] | None = None
+    model: str = DEFAULT_MODEL
+    strategies: tuple[str, ...] = ("naive", "replay", "aim")
+    seeds: tuple[int, ...] = (0,)
+    epochs: int = 1
+    batch_size: int = 8
+    learning_rate: float = Settings.learning_rate
+    memory: float | int = Settings.memory
+    train_per_task: int | None = None
+    eval_per_task: int | None = None
+    stream: str = "test"
+    fwt: bool = False
+    max_prompt_tokens: int = 512
+    precision: str = "bf16"
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    strict: bool = False
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_choice("benchmark", self.benchmark, BENCHMARKS)
+        if self.data is None:
+            if self.benchmark != "standard_cl":
+                raise ValueError(f'data: expected the folder of the files of {self.benchmark}, or "hub"; got none')
+            object.__setattr__(self, "data", "sample")
+        if self.orders is None:
+            object.__setattr__(self, "orders", (BENCHMARKS[self.benchmark][1],))
+        for name in ("orders", "strategies", "seeds"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
+        _check_choice("precision", self.precision, PRECISIONS)
+        _check_choice("stream", self.stream, ("test", "dev"))
+        for name in ("epochs", "batch_size", "train_per_task", "eval_per_task", "max_prompt_tokens"):
+            value, optional = getattr(self, name), name.endswith("per_task")
+            if not (optional and value is None) and (not _is_int(value) or value < 1):
+                raise ValueError(f"{name}: expected an integer of 1 or more, got {value!r}")
+        rate = self.learning_rate
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
+            raise ValueError(f"learning_rate: expected a positive number, got {rate!r}")
+        for name, kind in (("orders", str), ("seeds", int)):
+            values = getattr(self, name)
+            if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
+                raise ValueError(f"{name}: expected at least one, each of type {kind.__name__}; got {list(values)}")
+        if not isinstance(self.options, dict) or not all(isinstance(o, dict) for o in self.options.values()):
+            raise ValueError(f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r}")
+        RehearsalMemory(self.memory)
+        check_strategies(self.strategies, self.options)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], source: str = "configuration") -> "Configuration":
+        """Make a configuration from plain data.
+
+        :param values: by field name; a single order, strategy or seed need not stand in a list.
+        :param source: where they come from, for error messages.
+        :raises ValueError: for an unknown name or a value out of range.
+        """
+        names = {f.name for f in fields(cls)}
+        if unknown := sorted(map(str, values.keys() - names)):
+            raise ValueError(f"{source}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
+        chosen = dict(values)
+        for name in [key for key in ("orders", "strategies", "seeds") if chosen.get(key) is not None]:
+            several = chosen[name] if isinstance(chosen[name], (list, tuple)) else [chosen[name]]
+            chosen[name] = tuple(map(str, several)) if name == "orders" else tuple(several)
+        return cls(**chosen)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the configuration as plain data."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def of_run(self, strategy: str) -> dict[str, Any]:
+        """Return what one run is asked for, but its order and seed, as plain data.
+
+        :param strategy: its strategy.
+        """
+        shared = {name: value for name, value in self.plain().items() if name not in VARIED}
+        return {**shared, "options": self.options.get(strategy, {})}
+
+    def settings(self, seed: int) -> Settings:
+        """Return the settings of the runs of one seed.
+
+        :param seed: the seed.
+        """
+        return Settings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            memory=self.memory,
+            seed=seed,
+            device=self.device,
+            stream=self.stream,
+        )
+
+    def load_model(self, seed: int) -> LanguageModel:
+        """Load the model that every run of one seed starts from.
+
+        :param seed: of LoRA's weights.
+        """
+        # On a CPU torch's fused attention is the slower one: 6.0 s against 3.5 s a training step of 8 x 160 tokens
+        # with SmolLM2-135M in bf16, one thread, torch 2.14. But plain attention keeps all its scores: 14 GB at 8 x 512.
+        plain = self.device.startswith("cpu") and self.max_prompt_tokens <= 256
+        attention: dict[str, Any] = {"attn_implementation": "eager"} if plain else {}
+        return LanguageModel.from_pretrained(self.model, seed=seed, autocast=PRECISIONS[self.precision], **attention)
+
+    def make_benchmark(self, order: str, tokenizer: Any) -> CLScenario:
+        """Build the stream of one order.
+
+        :param order: one of ``orders``.
+        :param tokenizer: the model's.
+        :raises ValueError: for an unknown order, malformed data, or a stream that some task lacks.
+        """
+        benchmark = BENCHMARKS[self.benchmark][0](
+            order=[name.strip() for name in order.split(",")] if "," in order else order,
+            tokenizer=tokenizer,
+            data=self.data,
+            train_per_task=self.train_per_task,
+            eval_per_task=self.eval_per_task,
+            max_prompt_tokens=self.max_prompt_tokens,
+            strict=self.strict,
+        )
+        if self.stream not in benchmark.streams:
+            there = ", ".join(benchmark.streams)
+            raise ValueError(f"stream: some task has no {self.stream} split; there are {there}")
+        return benchmark
+
+
+def _check_choice(name: str, value: Any, known: Iterable[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

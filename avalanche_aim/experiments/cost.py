@@ -1,0 +1,106 @@
+"""What a run costs: time, iterations, passes over the model, memory."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run cost.
+
+    :param minutes: training and evaluation.
+    :param training_minutes: training alone.
+    :param iterations: training iterations; those of a memory fine-tuning are not among them.
+    :param gradient_passes: examples passed through the model in training with gradient, as a multiple of those that
+        plain training passes: 1 for Naive, about 2 for Replay, and for AIM with its memory fine-tuning.
+    :param other_passes: the same without gradient: AIM's monitoring, MIR's search, LwF's teacher.
+    :param peak_memory_mb: the highest resident memory of the process during the run (on an accelerator, of allocated
+        memory), in MiB; None where the system does not tell.
+    """
+
+    minutes: float
+    training_minutes: float
+    iterations: int
+    gradient_passes: float
+    other_passes: float
+    peak_memory_mb: float | None
+
+
+class CostMeter(SupervisedPlugin):
+    """Measures the cost of a run.
+
+    :param model: the model that is trained; passes through copies made of it count as well.
+    :param device: where it is trained.
+    """
+
+    def __init__(self, model: nn.Module, device: str) -> None:
+        super().__init__()
+        self.device = torch.device(device)
+        self.iterations = 0
+        self._examples = examples = {"gradient": 0, "other": 0}
+        self._training_seconds = 0.0
+        _reset_peak_memory(self.device)
+        self._start = time.perf_counter()
+        self._training = training = [False]
+
+        # A function, not a method: copies of the model then count into the same numbers.
+        def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if training[0]:
+                examples["gradient" if torch.is_grad_enabled() else "other"] += len(inputs[0])
+
+        model.register_forward_hook(count)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Count what happens inside as training."""
+        began = time.perf_counter()
+        self._training[0] = True
+        try:
+            yield
+        finally:
+            self._training[0] = False
+            self._training_seconds += time.perf_counter() - began
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Count an iteration."""
+        self.iterations += 1
+
+    def cost(self, examples: int) -> Cost:
+        """Return the cost so far.
+
+        :param examples: that plain training passes through the model: all training examples times the epochs.
+        """
+        return Cost(
+            minutes=(time.perf_counter() - self._start) / 60,
+            training_minutes=self._training_seconds / 60,
+            iterations=self.iterations,
+            gradient_passes=self._examples["gradient"] / examples,
+            other_passes=self._examples["other"] / examples,
+            peak_memory_mb=_peak_memory(self.device),
+        )
+
+
+def _reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark starts anew (man 5 proc)
+
+
+def _peak_memory(device: torch.device) -> float | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), None)

@@ -1,0 +1,55 @@
+"""Where a result comes from: libraries, revision, machine."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+LIBRARIES = ("avalanche-aim", "avalanche-lib", "torch", "transformers", "peft")
+
+
+def versions() -> dict[str, str]:
+    """Return the installed version of each library that a result depends on."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def provenance() -> dict[str, Any]:
+    """Return versions, the revision of this library where it is a git checkout, and the machine, as plain data."""
+    return {
+        "versions": versions(),
+        "revision": _revision(),
+        "machine": {
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        },
+    }
+
+
+def _revision() -> str | None:
+    """The commit, with "+changes" if tracked files differ from it."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    git = ["git", "-C", str(folder)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() + ("+changes" if changed.returncode else "")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

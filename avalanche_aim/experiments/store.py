@@ -1,0 +1,166 @@
+"""Runs on disk: each is written once it has ended, so that nothing finished is lost.
+
+``runs/<strategy>_<order>_<seed>.json`` holds a run, beside it ``R_*.csv`` and ``history_*``. ``results.json`` gathers
+all of them, with the definitions of their numbers.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..cache import digest, write_atomically
+from ..evaluation import DEFINITIONS
+from ..merging import History
+from .provenance import provenance
+from .runner import Result
+
+SCORE = (
+    "mean over a task's examples of the greedy answer's score by the task's own metric, in percent: exact match, or "
+    "ROUGE-L (F-measure, stemmed) for open tasks that name it"
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed: why, in one line, and where."""
+
+    strategy: str
+    order: str
+    seed: int
+    error: str
+    details: str = field(default="", repr=False)
+
+
+def stem(strategy: str, order: str, seed: int) -> str:
+    """Return the name of a run's files.
+
+    :param strategy: its strategy.
+    :param order: its order; a list of tasks is shortened to a hash.
+    :param seed: its seed.
+    """
+    name = order if re.fullmatch(r"[\w-]{1,40}", order) else f"tasks-{digest(order)[:8]}"
+    return f"{strategy}_order-{name}_seed-{seed}"
+
+
+class RunStore:
+    """The runs of one folder.
+
+    :param folder: it need not exist; its files are those of this class alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+
+    def save(self, ended: Result | Failure, asked: Mapping[str, Any]) -> None:
+        """Write a run that has ended.
+
+        :param ended: what it measured, or why it failed.
+        :param asked: what it was asked for, :meth:`Configuration.of_run`.
+        """
+        name = stem(ended.strategy, ended.order, ended.seed)
+        content: dict[str, Any] = {"asked": dict(asked), "provenance": provenance()}
+        if isinstance(ended, Failure):
+            content |= {"status": "failed", "failure": asdict(ended)}
+        else:
+            content |= {"status": "finished", "result": ended.to_dict()}
+            write_atomically(self.runs / f"R_{name}.csv", _matrix_csv(ended).encode())
+            if ended.history is not None:
+                ended.history.write(self.runs, f"history_{name}")
+        # Last: a run counts as finished once this file is there.
+        write_atomically(self.runs / f"{name}.json", _json(content))
+
+    def finished(self, strategy: str, order: str, seed: int, asked: Mapping[str, Any]) -> Result | None:
+        """Return a run if it is there and finished.
+
+        :param strategy: its strategy.
+        :param order: its order.
+        :param seed: its seed.
+        :param asked: what is asked for now.
+        :raises ValueError: if it was asked for something else, or its file is damaged.
+        """
+        path = self.runs / f"{stem(strategy, order, seed)}.json"
+        if not path.is_file():
+            return None
+        content = _read(path)
+        if content["status"] == "failed":
+            return None
+        now = json.loads(json.dumps(dict(asked)))
+        differing = [key for key in {**content["asked"], **now} if content["asked"].get(key) != now.get(key)]
+        if differing:
+            changes = ", ".join(f"{key} {content['asked'].get(key)!r}, now {now.get(key)!r}" for key in differing)
+            raise ValueError(f"{path} is a finished run with other settings ({changes}); choose another folder, or "
+                             "delete this one")  # fmt: skip
+        return self._result(path, content)
+
+    def load(self) -> tuple[list[Result], list[Failure]]:
+        """Read all runs.
+
+        :raises ValueError: if a file is damaged.
+        :raises FileNotFoundError: if there is no run.
+        """
+        results, failures = [], []
+        for path in sorted(self.runs.glob("*.json")):
+            if path.name.startswith("history_"):
+                continue
+            content = _read(path)
+            if content["status"] == "finished":
+                results.append(self._result(path, content))
+            else:
+                failures.append(Failure(**content["failure"]))
+        if not results and not failures:
+            raise FileNotFoundError(f"{self.folder}: expected the folder of a comparison, found no runs/*.json in it")
+        return results, failures
+
+    def write_summary(self, configuration: Mapping[str, Any]) -> None:
+        """Gather all runs in ``results.json``.
+
+        :param configuration: what the comparison was asked for.
+        """
+        results, failures = self.load()
+        content = {
+            "configuration": dict(configuration),
+            "definitions": {**DEFINITIONS, "score": SCORE},
+            **provenance(),
+            "runs": [result.to_dict() for result in results],
+            "failed": [asdict(failure) for failure in failures],
+        }
+        write_atomically(self.folder / "results.json", _json(content))
+
+    def _result(self, path: Path, content: dict[str, Any]) -> Result:
+        history = self.runs / f"history_{path.stem}.json"
+        try:
+            data = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else None
+            return Result.from_dict(content["result"], None if data is None else History.from_dict(data))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} or its history is damaged ({error}); delete it to run it again") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: expected a run as JSON ({error}); delete it to run it again") from error
+    parts = {"finished": ("asked", "result"), "failed": ("asked", "failure")}
+    status = content.get("status") if isinstance(content, dict) else None
+    if status not in parts or not all(isinstance(content.get(part), dict) for part in parts[status]):
+        raise ValueError(f"{path}: expected a finished or failed run, got something else; delete it to run it again")
+    return content
+
+
+def _matrix_csv(result: Result) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["after training on", *result.tasks])
+    for task, row in zip(result.tasks, result.r, strict=True):
+        writer.writerow([task, *("" if score is None else score for score in row)])
+    return file.getvalue()
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
