@@ -176,9 +176,7 @@ def check_strategies(names: Iterable[str], options: Mapping[str, Arguments] | No
 def _check_options(name: str, options: Arguments) -> None:
     strategy = STRATEGIES[name]
     try:
-        unknown = (
-            strategy.arguments(Budget(1, 0, 1, (1, 1)), **options).keys() - signature(strategy.template).parameters
-        )
+        arguments = strategy.arguments(Budget(1, 0, 1, (1, 1)), **options)
     except TypeError as error:
         raise ValueError(f"options of {name}: {error}") from error
     unknown = arguments.keys() - signature(strategy.template).parameters
