@@ -22,7 +22,7 @@ from torch.utils.data import TensorDataset
 
 import avalanche_aim
 from avalanche_aim import LanguageModel, text_benchmark
-from avalanche_aim.experiments import Result
+from avalanche_aim.experiments import Cost, Result
 from avalanche_aim.merging import PRESETS, ForgettingSignal, LearningSignal, MergeController
 from avalanche_aim.text import TextExample, TextTask
 
@@ -324,11 +324,9 @@ def result_of() -> Callable[..., Result]:
         rows = [list(row) for row in r]
         values = {
             "tasks": ["moods", "topics"][: len(rows)],
-            "minutes": 2.0,
-            "training_minutes": 1.5,
-            "metrics": {"OP": 75.0, "BWT": -20.0, "Forgetting": 20.0},
+            "cost": Cost(2.0, 1.5, 40, 1.0, 0.0, 512.0),
             "label_accuracy": [50.0, 100.0][: len(rows)],
-            "merges": None,
+            "order": "1",
         }
         return Result(strategy=strategy, seed=seed, r=rows, **{**values, **changes})
 

@@ -63,7 +63,7 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--out", type=Path, default=Path("results"), help="folder for results, histories and plots; a rerun goes on")
     shown = {field.name: getattr(DEFAULTS, field.name) for field in fields(DEFAULTS)}
     if sample == "":
-        shown |= {"data": None, "orders": None}
+        shown |= {"data": None, "orders": ()}
     p.set_defaults(**{**shown, **defaults})
     return p
 

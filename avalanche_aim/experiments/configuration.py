@@ -52,7 +52,7 @@ class Configuration:
 
     benchmark: str = "standard_cl"
     data: str | None = None
-    orders: tuple[str, ...] | None = None
+    orders: tuple[str, ...] = ()
     model: str = DEFAULT_MODEL
     strategies: tuple[str, ...] = ("naive", "replay", "aim")
     seeds: tuple[int, ...] = (0,)
@@ -76,7 +76,7 @@ class Configuration:
             if self.benchmark != "standard_cl":
                 raise ValueError(f'data: expected the folder of the files of {self.benchmark}, or "hub"; got none')
             object.__setattr__(self, "data", "sample")
-        if self.orders is None:
+        if not self.orders:
             object.__setattr__(self, "orders", (BENCHMARKS[self.benchmark][1],))
         for name in ("orders", "strategies", "seeds"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
@@ -110,7 +110,7 @@ class Configuration:
         if unknown := sorted(map(str, values.keys() - names)):
             raise ValueError(f"{source}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
         chosen = dict(values)
-        for name in [key for key in ("orders", "strategies", "seeds") if chosen.get(key) is not None]:
+        for name in chosen.keys() & {"orders", "strategies", "seeds"}:
             several = chosen[name] if isinstance(chosen[name], (list, tuple)) else [chosen[name]]
             chosen[name] = tuple(map(str, several)) if name == "orders" else tuple(several)
         return cls(**chosen)

@@ -378,8 +378,18 @@ def test_frozen_layers_stored_in_half_precision_give_the_same_bits(
     assert all(map(torch.equal, *gradients))
 
 
-def test_a_model_loaded_for_autocast_stores_no_tied_or_trainable_weight_in_half_precision() -> None:
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_tied_output_layer_gets_a_copy_and_embeddings_stay_as_they_are(tied: bool) -> None:
+    backbone = nn.ModuleDict({"embedding": nn.Embedding(6, 4), "head": nn.Linear(4, 6, bias=False)})
+    backbone.requires_grad_(False)
+    if tied:
+        backbone["head"].weight = backbone["embedding"].weight
+    expected = backbone["head"].weight.to(torch.bfloat16)
+    store_frozen(backbone, torch.bfloat16)
+    assert backbone["embedding"].weight.dtype == torch.float32
+    assert torch.equal(backbone["head"].weight, expected)
+
+
+def test_trainable_weights_stay_in_full_precision() -> None:
     model = LanguageModel.from_pretrained("tiny", autocast=torch.bfloat16)
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
-    head = model.language_model.get_output_embeddings().weight
-    assert head.dtype == (torch.float32 if model.language_model.config.tie_word_embeddings else torch.bfloat16)
