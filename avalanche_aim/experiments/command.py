@@ -48,7 +48,7 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--epochs", type=int, help="passes over each task's training data")
     add("--batch-size", type=int, help="training examples of an iteration")
     add("--learning-rate", type=float, help="of AdamW")
-    add("--memory", type=_memory, help="rehearsed of each past task: a fraction (0.02) or a count (8)")
+    add("--memory", type=memory_size, help="rehearsed of each past task: a fraction (0.02) or a count (8)")
     add("--train-per-task", type=int, metavar="N", help="training examples a task; all by default")
     add("--eval-per-task", type=int, metavar="N", help="evaluated examples a task; all by default")
     add("--stream", choices=["test", "dev"], help="what to evaluate on")
@@ -68,12 +68,12 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     return p
 
 
-def configured(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Configuration, Path]:
+def configured(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Configuration, argparse.Namespace]:
     """Parse a command line.
 
     :param p: from :func:`parser`.
     :param argv: the arguments, or None for the process's own.
-    :return: the configuration, and the folder of the results.
+    :return: the configuration, and all arguments, such as ``out``.
     :raises ValueError: for a value out of range, or a configuration file with something else in it.
     """
     arguments, _ = p.parse_known_args(argv)
@@ -82,7 +82,7 @@ def configured(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[
     arguments = p.parse_args(argv)
     names = {field.name for field in fields(Configuration)}
     values = {name: value for name, value in vars(arguments).items() if name in names}
-    return Configuration.of(values), arguments.out
+    return Configuration.of(values), arguments
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -114,7 +114,8 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
     try:
-        configuration, out = configured(p, argv)
+        configuration, arguments = configured(p, argv)
+        out = arguments.out
         torch.empty(0, device=configuration.device)  # an unknown device is an error now, not after the first task
         comparison = Comparison(configuration, out)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
@@ -150,5 +151,9 @@ def _definitions(fwt: bool) -> str:
     return f"{bwt}, FWT the mean of R[j][j] − b_j, b_j trained on task j alone" if fwt else bwt
 
 
-def _memory(text: str) -> float | int:
+def memory_size(text: str) -> float | int:
+    """Read the size of a memory: a count if it is written as one, else a fraction.
+
+    :param text: "8" or "0.02".
+    """
     return int(text) if text.lstrip("-").isdigit() else float(text)

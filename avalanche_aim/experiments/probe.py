@@ -1,0 +1,105 @@
+"""Measuring tasks while another one is being trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+
+from ..isolation import eval_mode
+from ..merging import History
+from ..plugin import AIMMergingPlugin
+from .configuration import Configuration
+from .progress import Progress, progress_bar
+from .runner import make_strategy
+
+
+@dataclass(frozen=True)
+class ProbeRecord:
+    """One task, measured after ``iteration`` (from 1) of training on ``experience``.
+
+    ``loss`` is the mean loss of the gold answers, ``score`` their greedy exact match in percent.
+    """
+
+    experience: int
+    iteration: int
+    task: int
+    loss: float
+    score: float
+
+
+class Probe(SupervisedPlugin):
+    """Evaluates all tasks seen so far every few iterations; training goes on as if it had not.
+
+    Listed after :class:`~avalanche_aim.AIMMergingPlugin` it sees merged weights.
+
+    :param stream: the experiences to measure, ``benchmark.dev_stream`` say; those not trained on yet are left out.
+    :param every: training iterations between two measurements.
+    :param batch_size: examples of a pass.
+    :raises ValueError: if ``every`` or ``batch_size`` is below 1.
+    """
+
+    def __init__(self, stream: Sequence[Any], every: int = 8, batch_size: int = 16) -> None:
+        super().__init__()
+        if every < 1 or batch_size < 1:
+            raise ValueError(f"Probe: expected every and batch_size of 1 or more, got {every} and {batch_size}")
+        self.stream = stream
+        self.every = every
+        self.batch_size = batch_size
+        self.records: list[ProbeRecord] = []
+        self._iteration = 0
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Count iterations anew."""
+        self._iteration = 0
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Measure, if it is time."""
+        self._iteration += 1
+        current = strategy.experience.current_experience
+        if self._iteration % self.every == 0:
+            for experience in self.stream[: current + 1]:
+                task = experience.current_experience
+                record = ProbeRecord(current, self._iteration, task, *self._measure(strategy, experience))
+                self.records.append(record)
+
+    @torch.no_grad()
+    def _measure(self, strategy: Any, experience: Any) -> tuple[float, float]:
+        rows = torch.stack([experience.dataset[i][0] for i in range(len(experience.dataset))])
+        targets = torch.tensor(list(experience.dataset.targets))
+        loss, right = 0.0, 0
+        with eval_mode(strategy.model):
+            for x, y in zip(rows.split(self.batch_size), targets.split(self.batch_size), strict=True):
+                out = strategy.model(x.to(strategy.device))
+                loss -= float(out.gather(1, y.to(out.device)[:, None]).sum())
+                right += int(strategy.model.exact_match.sum())
+        return loss / len(rows), 100.0 * right / len(rows)
+
+
+def train_probed(
+    configuration: Configuration, memory: float | int, every: int, tasks: int | None = None, progress: bool = True
+) -> tuple[History, Probe, list[str]]:
+    """Train with AIM, measuring the dev data of the tasks seen so far every few iterations.
+
+    :param configuration: the benchmark, the model and how to train; its first order and seed count.
+    :param memory: rehearsed of each past task, a fraction or a count.
+    :param every: iterations between two measurements.
+    :param tasks: how many tasks of the order to train on, or None for all.
+    :param progress: whether to show a progress bar.
+    :return: the plugin's history, the measurements, and the tasks' names.
+    """
+    seed = configuration.seeds[0]
+    settings = configuration.settings(seed)
+    model = configuration.load_model(seed)
+    benchmark = configuration.make_benchmark(configuration.orders[0], model.tokenizer)
+    stream = benchmark.train_stream[:tasks]
+    torch.manual_seed(seed)
+    aim, probe = AIMMergingPlugin(memory=memory, seed=seed), Probe(benchmark.dev_stream, every)
+    amounts = [len(experience.dataset) * settings.epochs for experience in stream]
+    with progress_bar(sum(amounts), progress) as bar:
+        watch = Progress(bar, f"AIM, memory {memory}", amounts)
+        strategy = make_strategy(model, settings, [], plugins=[aim, probe, watch])
+        for experience in stream:
+            strategy.train(experience, reset_optimizer_state=True)
+    return aim.history, probe, [experience.task_name for experience in stream]
