@@ -11,15 +11,21 @@ from .controller import Merge
 
 
 @dataclass(frozen=True)
-class MonitorRecord:
-    """One monitored iteration.
-
-    ``iteration`` counts from 1 in its experience; ``status`` is "collecting", "quiet", "active", "forced" or,
-    for a historical loss that was not finite, "skipped"; ``active`` says whether it counted as an activation.
-    """
+class Place:
+    """Where a record was made: ``iteration`` counts from 1 in its experience."""
 
     experience: int
     iteration: int
+
+
+@dataclass(frozen=True)
+class MonitorRecord(Place):
+    """One monitored iteration.
+
+    ``status`` is "collecting", "quiet", "active", "forced" or, for a historical loss that was not finite,
+    "skipped"; ``active`` says whether it counted as an activation.
+    """
+
     training_loss: float
     historical_loss: float
     threshold: float | None
@@ -27,8 +33,9 @@ class MonitorRecord:
     active: bool
 
 
+# Dataclasses take the fields of their last base first, so that place, decision and outcome follow in that order.
 @dataclass(frozen=True)
-class MergeRecord:
+class MergeRecord(Merge, Place):
     """One merge: where it happened, what was decided, and what the memory fine-tuning did to the memory loss.
 
     ``memory_loss_before`` and ``memory_loss_after`` are the losses of the first and the last memory batch, each
@@ -36,20 +43,6 @@ class MergeRecord:
     merge was given up because a memory loss was not finite; the weights then stayed as training left them.
     """
 
-    experience: int
-    iteration: int
-    reason: str
-    interval: int | None
-    elapsed: int
-    learning_signal: float
-    upward: int
-    downward: int
-    threshold: float | None
-    activations: int
-    alpha_new: float
-    alpha_past: float
-    memory_iterations: int
-    next_interval: int | None
     memory_loss_before: float | None
     memory_loss_after: float | None
     merged: bool

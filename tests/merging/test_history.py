@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import fields
 
 import pytest
 
@@ -50,6 +51,14 @@ def test_a_merge_record_joins_decision_place_and_memory_losses():
     assert (record.experience, record.iteration, record.merged) == (1, 8, True)
     assert (record.memory_loss_before, record.memory_loss_after) == (2.0, 0.5)
     assert all(getattr(record, name) == value for name, value in vars(DECISION).items())
+
+
+def test_a_merge_records_fields_are_the_place_then_the_decision_then_the_outcome():
+    names = [field.name for field in fields(MergeRecord)]
+    decided = [field.name for field in fields(Merge)]
+    assert names[:2] == ["experience", "iteration"]
+    assert names[2 : 2 + len(decided)] == decided
+    assert names[2 + len(decided) :] == ["memory_loss_before", "memory_loss_after", "merged"]
 
 
 def test_without_memory_iterations_there_is_no_memory_loss():
