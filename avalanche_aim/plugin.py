@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .memory import RehearsalMemory
 from .merging import (
+    Diagnosis,
+    Finding,
     ForgettingSignal,
     History,
     LearningSignal,
@@ -20,6 +22,7 @@ from .merging import (
     MonitorRecord,
     Schedule,
     Weighting,
+    kept_share,
     merge_,
     movement,
     restore_,
@@ -41,7 +44,8 @@ class AIMMergingPlugin(SupervisedPlugin):
         strategy = Naive(model=model, optimizer=optimizer, criterion=criterion, plugins=[AIMMergingPlugin()])
 
     ``history`` holds every merge and every monitored iteration; the signals, the interval, the weights and the
-    merges are also published as Avalanche metric values under ``AIM/``.
+    merges are also published as Avalanche metric values under ``AIM/``. Oscillation and stagnation, the two ways in
+    which the method fails, are named in a warning, once an experience.
 
     :param preset: "paper" (the paper's text, the default) or "reference" (the published code's decisions). It
         gives every setting below that is left at None; docs/method.md lists both.
@@ -55,6 +59,8 @@ class AIMMergingPlugin(SupervisedPlugin):
     :param memory_batch_size: examples of a memory batch; the training batch size by default.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; infinity for none.
     :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
+    :param diagnosis: recognises oscillation and stagnation; a :class:`~avalanche_aim.merging.Diagnosis` of other
+        thresholds can be given. It never changes training.
     :param seed: of the memory's choice, its batches and the dropout in passes over it; the global random streams
         are never touched.
     :raises ValueError: for a setting out of range; the message says what was expected.
@@ -73,6 +79,7 @@ class AIMMergingPlugin(SupervisedPlugin):
         memory_batch_size: int | None = None,
         max_grad_norm: float | None = None,
         monitor_mode: str | None = None,
+        diagnosis: Diagnosis | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -95,11 +102,12 @@ class AIMMergingPlugin(SupervisedPlugin):
             monitor_mode or chosen.monitor_mode,
             seed,
         )
+        self.diagnosis = diagnosis or Diagnosis()
         self.history = History()
         self._weights: list[Tensor] = []
         self._previous: list[Tensor] = []
         self._iteration = 0
-        self._warned = False
+        self._warned: set[tuple[str, int | None]] = set()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Take θ_prev and start signals and intervals anew, where there is something to rehearse."""
@@ -114,6 +122,7 @@ class AIMMergingPlugin(SupervisedPlugin):
         if len(self.memory) > 0:
             self._previous = snapshot(self._weights)
             self.controller.start()
+            self.diagnosis.start()
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Monitor the historical loss, and merge when it is time."""
@@ -147,13 +156,18 @@ class AIMMergingPlugin(SupervisedPlugin):
         trained = snapshot(self._weights)
         losses = self.rehearsal.fine_tune(strategy, self._weights, decision.memory_iterations)
         merged = all(map(math.isfinite, losses)) and math.isfinite(movement(self._weights, trained))
+        kept: float | None = None
+        findings: list[Finding] = []
         if merged:
             merge_(self._weights, self._previous, trained, decision.alpha_new, decision.alpha_past)
+            kept = kept_share(self._weights, self._previous, trained)
+            findings = self.diagnosis.update(decision, kept)
         else:
             restore_(self._weights, trained)
             self._warn_once("the memory fine-tuning was not finite; that merge was given up, the trained weights kept")
         restore_(self._previous, self._weights)
-        record = MergeRecord.of(*self._where(strategy), decision, losses, merged)
+        record = MergeRecord.of(*self._where(strategy), decision, losses, merged, kept, findings)
+        self._warn_of(findings, record)
         self.history.merges.append(record)
         self._publish(
             strategy,
@@ -178,6 +192,7 @@ class AIMMergingPlugin(SupervisedPlugin):
             active=status in ("active", "forced"),
         )
         self.history.iterations.append(record)
+        self.diagnosis.observe(record.training_loss)
         self._publish(strategy, HistoricalLoss=loss, Threshold=record.threshold)
 
     def _where(self, strategy: Any) -> tuple[int, int]:
@@ -189,7 +204,12 @@ class AIMMergingPlugin(SupervisedPlugin):
                 metric = MetricValue(self, f"AIM/{name}", value, strategy.clock.train_iterations)
                 strategy.evaluator.publish_metric_value(metric)
 
-    def _warn_once(self, message: str) -> None:
-        if not self._warned:
+    def _warn_of(self, findings: list[Finding], record: MergeRecord) -> None:
+        where = f"in experience {record.experience}, iteration {record.iteration}"
+        for found in findings:
+            self._warn_once(f"{found.name} {where}: {found.seen}; {found.remedy}", found.name, record.experience)
+
+    def _warn_once(self, message: str, topic: str = "not finite", experience: int | None = None) -> None:
+        if (topic, experience) not in self._warned:
             warnings.warn(f"AIMMerging: {message} (said once)", stacklevel=3)
-            self._warned = True
+            self._warned.add((topic, experience))

@@ -39,6 +39,22 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
+def same() -> Callable[[Any, Any], bool]:
+    """Compare two nested states bit for bit."""
+
+    def compare(a: Any, b: Any) -> bool:
+        if isinstance(a, Tensor):
+            return torch.equal(a, b)
+        if isinstance(a, dict):
+            return a.keys() == b.keys() and all(compare(a[key], b[key]) for key in a)
+        if isinstance(a, list):
+            return len(a) == len(b) and all(map(compare, a, b))
+        return bool(a == b)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
 def controller_of() -> Callable[..., MergeController]:
     """Build the controller of a preset, with single parts replaced."""
 

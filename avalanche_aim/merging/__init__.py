@@ -1,7 +1,8 @@
 """The method, on torch alone: signals, schedules, weights, fusion and history. No Avalanche and no text here."""
 
 from .controller import Merge, MergeController
-from .fusion import merge_, movement, restore_, snapshot
+from .diagnosis import Diagnosis, Finding
+from .fusion import kept_share, merge_, movement, restore_, snapshot
 from .history import History, MergeRecord, MonitorRecord
 from .optimizer import MemoryFineTuning, MemoryOptimizer
 from .presets import PRESETS, Preset, preset
@@ -19,6 +20,8 @@ from .weights import FixedWeights, ReferenceWeights, SignalWeights, Weighting
 __all__ = [
     "PRESETS",
     "AdaptiveInterval",
+    "Diagnosis",
+    "Finding",
     "FixedInterval",
     "FixedWeights",
     "ForgettingSignal",
@@ -38,6 +41,7 @@ __all__ = [
     "Schedule",
     "SignalWeights",
     "Weighting",
+    "kept_share",
     "merge_",
     "movement",
     "preset",

@@ -18,7 +18,8 @@ class Merge:
     """What was decided for one merge.
 
     ``interval`` is the planned interval that ends and ``elapsed`` the iterations that really passed;
-    ``learning_signal`` is Λ_b; ``upward`` and ``downward`` count the pairs of the window, this merge included.
+    ``learning_signal`` is Λ_b; ``upward`` and ``downward`` count the pairs of the window, this merge included;
+    ``at_minimum`` says whether the schedule, having adapted, chose S_min for ``next_interval``.
     """
 
     reason: str
@@ -33,6 +34,7 @@ class Merge:
     alpha_past: float
     memory_iterations: int
     next_interval: int | None
+    at_minimum: bool
 
 
 class MergeController:
@@ -107,6 +109,7 @@ class MergeController:
             alpha_past=alpha_past,
             memory_iterations=memory_iterations,
             next_interval=self.schedule.interval,
+            at_minimum=self.schedule.at_minimum(self.learning),
         )
         self._start_interval()
         return decision

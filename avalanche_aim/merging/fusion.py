@@ -4,6 +4,7 @@ Source: arXiv 2509.17348, rehearsal-based fusion. ``weights`` is always the list
 weights and buffers never come here.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -66,6 +67,30 @@ def merge_(
     for w, p, t in zip(weights, previous, trained, strict=True):
         memory, start, end = _precise(w), _precise(p), _precise(t)
         w.copy_(end + (end - start) * (alpha_new - 1.0) + (memory - end) * alpha_past)
+
+
+@torch.no_grad()
+def kept_share(weights: Sequence[Tensor], previous: Sequence[Tensor], trained: Sequence[Tensor]) -> float | None:
+    """How much of τ_new a merge kept: <θ − θ_prev, τ_new> / |τ_new|², the projection of what the merge moved.
+
+    That is α₁ + α₂·<τ_past, τ_new> / |τ_new|²: what the weights promised to keep, less what the memory fine-tuning
+    took back. 1 is all of τ_new, 0 none, negative a step against it. Comparing lengths, |θ − θ_prev| / |τ_new|, would
+    not do, since a long τ_past across τ_new hides that τ_new is gone; nor would the cosine, which is 1 even where
+    only a hundredth was kept. It needs no weights but those that the merge itself had.
+
+    :param weights: the trainable tensors after the merge.
+    :param previous: θ_prev.
+    :param trained: θ_j.
+    :return: the share, one host synchronisation; None where nothing had moved.
+    """
+    device = weights[0].device
+    start = [_precise(p) for p in previous]
+    new = torch._foreach_sub([_precise(t) for t in trained], start)
+    moved = torch._foreach_sub([_precise(w) for w in weights], start)
+    along = sum(product.sum().to(device) for product in torch._foreach_mul(moved, new))
+    length = sum(norm.to(device) ** 2 for norm in torch._foreach_norm(new))
+    share = float(along / length)
+    return share if math.isfinite(share) else None
 
 
 def _precise(tensor: Tensor) -> Tensor:

@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from .controller import Merge
+from .diagnosis import Finding
 
 
 @dataclass(frozen=True)
-class MonitorRecord:
-    """One monitored iteration.
-
-    ``iteration`` counts from 1 in its experience; ``status`` is "collecting", "quiet", "active", "forced" or,
-    for a historical loss that was not finite, "skipped"; ``active`` says whether it counted as an activation.
-    """
+class Place:
+    """Where a record was made: ``iteration`` counts from 1 in its experience."""
 
     experience: int
     iteration: int
+
+
+@dataclass(frozen=True)
+class MonitorRecord(Place):
+    """One monitored iteration.
+
+    ``status`` is "collecting", "quiet", "active", "forced" or, for a historical loss that was not finite,
+    "skipped"; ``active`` says whether it counted as an activation.
+    """
+
     training_loss: float
     historical_loss: float
     threshold: float | None
@@ -27,44 +34,45 @@ class MonitorRecord:
     active: bool
 
 
+# Dataclasses take the fields of their last base first, so that place, decision and outcome follow in that order.
 @dataclass(frozen=True)
-class MergeRecord:
-    """One merge: where it happened, what was decided, and what the memory fine-tuning did to the memory loss.
+class MergeRecord(Merge, Place):
+    """One merge: where it happened, what was decided, and what came of it.
 
     ``memory_loss_before`` and ``memory_loss_after`` are the losses of the first and the last memory batch, each
     taken before its optimizer step; None where there was no memory iteration. ``merged`` is False where the
     merge was given up because a memory loss was not finite; the weights then stayed as training left them.
+    ``kept`` is the share of τ_new that the merge kept, None where it was given up or nothing had moved.
+    ``diagnosis`` names what :class:`~avalanche_aim.merging.Diagnosis` recognised: "oscillation", "stagnation",
+    "oscillation+stagnation" or nothing.
     """
 
-    experience: int
-    iteration: int
-    reason: str
-    interval: int | None
-    elapsed: int
-    learning_signal: float
-    upward: int
-    downward: int
-    threshold: float | None
-    activations: int
-    alpha_new: float
-    alpha_past: float
-    memory_iterations: int
-    next_interval: int | None
     memory_loss_before: float | None
     memory_loss_after: float | None
     merged: bool
+    kept: float | None
+    diagnosis: str
 
     @classmethod
     def of(
-        cls, experience: int, iteration: int, decision: Merge, losses: Sequence[float], merged: bool
+        cls,
+        experience: int,
+        iteration: int,
+        decision: Merge,
+        losses: Sequence[float],
+        merged: bool,
+        kept: float | None,
+        findings: Sequence[Finding],
     ) -> "MergeRecord":
-        """Join a decision with what its memory fine-tuning measured.
+        """Join a decision with what came of it.
 
         :param experience: where the merge was made.
         :param iteration: in that experience, from 1.
         :param decision: what the controller decided.
         :param losses: the losses of the memory iterations.
         :param merged: whether the weights were merged.
+        :param kept: the share of τ_new that was kept.
+        :param findings: what was recognised at this merge.
         """
         before, after = (losses[0], losses[-1]) if losses else (None, None)
         return cls(
@@ -74,6 +82,8 @@ class MergeRecord:
             memory_loss_before=before,
             memory_loss_after=after,
             merged=merged,
+            kept=kept,
+            diagnosis="+".join(finding.name for finding in findings),
         )
 
 

@@ -65,6 +65,13 @@ class Schedule(Stateful):
         :param learning: the learning signal, this merge included.
         """
 
+    def at_minimum(self, learning: LearningSignal) -> bool:
+        """Whether the interval was adapted to the signals and is the shortest that it may become.
+
+        :param learning: the learning signal, this merge included.
+        """
+        return False
+
 
 class AdaptiveInterval(Schedule):
     """The paper's controller: merge after S iterations, or at once when forgetting shows; then adapt S.
@@ -119,6 +126,9 @@ class AdaptiveInterval(Schedule):
             self.interval = max(self.minimum, math.floor(_clean(self.interval / self.shrink)))
         elif learning.downward > learning.upward:
             self.interval = min(self.maximum, math.ceil(_clean(self.interval * self.growth)))
+
+    def at_minimum(self, learning: LearningSignal) -> bool:
+        return len(learning.values) >= self.signals_needed and self.interval == self.minimum < self.maximum
 
 
 class ReferenceInterval(Schedule):
@@ -205,6 +215,10 @@ class ReferenceInterval(Schedule):
             grown = self.interval * (_ratio(previous, current) + bonus)
             self.interval = int(min(self.maximum, grown))
         self.current_memory_iterations = int(self.interval * self.memory_ratio)
+
+    def at_minimum(self, learning: LearningSignal) -> bool:
+        adapted = self.adaptive and len(learning.values) >= self.signals_needed
+        return adapted and self.interval == self.minimum < self.maximum
 
 
 class FixedInterval(Schedule):

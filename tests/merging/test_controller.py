@@ -141,6 +141,12 @@ def test_paper_counts_the_pairs_of_the_window_with_this_merge(paper):
     assert [(d.upward, d.downward) for d in pairs] == [(0, 0), (1, 0), (1, 1), (2, 1)]
 
 
+def test_paper_says_from_which_merge_on_it_chose_the_minimum(paper):
+    # The intervals are 8, 8, 8, 8, 5, 3, 2, 2: the sixth merge is the first to choose 2.
+    decisions = [run_until_merge(paper) for _ in range(8)]
+    assert [decision.at_minimum for decision in decisions] == [False] * 5 + [True] * 3
+
+
 # The published code
 
 

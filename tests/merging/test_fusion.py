@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avalanche_aim.merging import merge_, movement, restore_, snapshot
+from avalanche_aim.merging import kept_share, merge_, movement, restore_, snapshot
 
 NUMBER = st.floats(-1e3, 1e3, width=32)
 TRIPLES = st.lists(st.tuples(NUMBER, NUMBER, NUMBER), min_size=1, max_size=8)  # θ_prev, θ_j, θ_mem of each weight
@@ -112,6 +112,52 @@ def test_the_movement_is_a_python_float():
 def test_the_movement_of_bfloat16_weights_is_summed_in_single_precision():
     # bfloat16 itself holds 1000 and 1008, nothing in between.
     assert movement([torch.ones(1001, dtype=torch.bfloat16)], [torch.zeros(1001, dtype=torch.bfloat16)]) == 1001
+
+
+def kept(previous, trained, merged):
+    """Return the share of τ_new kept in weights given as plain numbers."""
+    return kept_share(*([torch.tensor(values)] for values in (merged, previous, trained)))
+
+
+@pytest.mark.parametrize("share", [-0.5, 0.0, 0.3, 1.0, 1.5])
+def test_the_share_kept_is_how_far_the_merge_went_along_the_new_task(share):
+    assert kept([1.0, 2.0], [3.0, 2.0], [1.0 + 2.0 * share, 2.0]) == pytest.approx(share)
+
+
+def test_movement_across_the_new_task_keeps_nothing_of_it():
+    assert kept([0.0, 0.0], [1.0, 0.0], [0.0, 9.0]) == 0.0
+
+
+def test_the_share_kept_is_taken_over_all_tensors_together():
+    previous, trained = [torch.zeros(1), torch.zeros(1, 2)], [torch.ones(1), torch.full((1, 2), 2.0)]
+    merged = [torch.zeros(1), torch.full((1, 2), 1.0)]
+    assert kept_share(merged, previous, trained) == pytest.approx(4 / 9)  # (0·1 + 1·2 + 1·2) / (1 + 4 + 4)
+
+
+def test_the_share_kept_is_the_weight_of_the_new_and_what_the_past_adds_along_it():
+    previous, trained, memory = torch.tensor([[0.0, 0.0], [1.0, 1.0], [-1.0, 2.0]])
+    weight = memory.clone()  # τ_new = (1, 1), τ_past = (−2, 1): −1 along two
+    merge_([weight], [previous], [trained], 0.6, 0.4)
+    assert kept_share([weight], [previous], [trained]) == pytest.approx(0.6 + 0.4 * -1 / 2)
+
+
+def test_where_nothing_had_moved_no_share_was_kept_or_lost():
+    assert kept([1.0], [1.0], [1.0]) is None
+
+
+def test_the_share_kept_is_a_python_float_of_parameters_and_leaves_all_weights_alone():
+    weights = [torch.nn.Parameter(torch.tensor([2.0]))]
+    previous, trained = [torch.tensor([1.0])], [torch.tensor([5.0])]
+    assert type(kept_share(weights, previous, trained)) is float
+    assert (weights[0].item(), previous[0].item(), trained[0].item()) == (2.0, 1.0, 5.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_share_kept_is_precise_in_any_precision(dtype):
+    generator = torch.Generator().manual_seed(0)
+    previous = torch.randn(20_000, generator=generator).to(dtype)
+    trained = (previous.float() + 0.02 * torch.randn(20_000, generator=generator)).to(dtype)
+    assert kept_share([trained.clone()], [previous], [trained]) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_snapshot_is_independent_of_the_weights():

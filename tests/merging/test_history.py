@@ -3,10 +3,11 @@
 import csv
 import json
 import math
+from dataclasses import fields
 
 import pytest
 
-from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
+from avalanche_aim.merging import Finding, History, Merge, MergeRecord, MonitorRecord
 
 DECISION = Merge(
     reason="interval",
@@ -21,11 +22,15 @@ DECISION = Merge(
     alpha_past=0.45,
     memory_iterations=8,
     next_interval=12,
+    at_minimum=False,
 )
 
 
-def merge_record(losses=(2.0, 1.0, 0.5), merged=True):
-    return MergeRecord.of(experience=1, iteration=8, decision=DECISION, losses=list(losses), merged=merged)
+BOTH = [Finding("oscillation", "seen", "remedy"), Finding("stagnation", "seen", "remedy")]
+
+
+def merge_record(losses=(2.0, 1.0, 0.5), merged=True, kept=0.4, findings=()):
+    return MergeRecord.of(1, 8, DECISION, list(losses), merged, kept, findings)
 
 
 def monitor_record(loss=0.7, threshold=None, status="collecting", iteration=1):
@@ -35,7 +40,7 @@ def monitor_record(loss=0.7, threshold=None, status="collecting", iteration=1):
 @pytest.fixture
 def history():
     return History(
-        [merge_record(), merge_record(losses=(), merged=False)],
+        [merge_record(findings=BOTH), merge_record(losses=(), merged=False, kept=None)],
         [monitor_record(), monitor_record(3.0, 1.5, "active", 2), monitor_record(math.nan, 1.5, "skipped", 3)],
     )
 
@@ -52,9 +57,24 @@ def test_a_merge_record_joins_decision_place_and_memory_losses():
     assert all(getattr(record, name) == value for name, value in vars(DECISION).items())
 
 
+def test_a_merge_records_fields_are_the_place_then_the_decision_then_the_outcome():
+    names = [field.name for field in fields(MergeRecord)]
+    decided = [field.name for field in fields(Merge)]
+    assert names[:2] == ["experience", "iteration"]
+    assert names[2 : 2 + len(decided)] == decided
+    assert names[2 + len(decided) :] == ["memory_loss_before", "memory_loss_after", "merged", "kept", "diagnosis"]
+
+
 def test_without_memory_iterations_there_is_no_memory_loss():
     record = merge_record(losses=())
     assert (record.memory_loss_before, record.memory_loss_after) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("findings", "diagnosis"), [([], ""), (BOTH[:1], "oscillation"), (BOTH, "oscillation+stagnation")]
+)
+def test_a_merge_record_names_what_was_found(findings, diagnosis):
+    assert merge_record(findings=findings).diagnosis == diagnosis
 
 
 def test_a_new_history_is_empty():
@@ -88,6 +108,11 @@ def test_the_csv_files_of_an_empty_history_have_their_header(tmp_path):
     assert iterations.read_text().startswith("experience,iteration,training_loss,")
 
 
+def test_share_kept_and_diagnosis_stand_in_the_csv_file(history, tmp_path):
+    merges = rows(history.write(tmp_path)[1])
+    assert [(row["kept"], row["diagnosis"]) for row in merges] == [("0.4", "oscillation+stagnation"), ("", "")]
+
+
 def test_a_missing_number_is_an_empty_csv_field(history, tmp_path):
     _, merges, iterations = history.write(tmp_path)
     assert rows(merges)[1]["memory_loss_before"] == ""
@@ -95,7 +120,8 @@ def test_a_missing_number_is_an_empty_csv_field(history, tmp_path):
 
 
 def test_the_json_file_gives_the_history_back(tmp_path):
-    history = History([merge_record()], [monitor_record(), monitor_record(3.0, 1.5, "active", 2)])
+    merges = [merge_record(), merge_record(merged=False, kept=None), merge_record(findings=BOTH)]
+    history = History(merges, [monitor_record(), monitor_record(3.0, 1.5, "active", 2)])
     path = history.write(tmp_path)[0]
     assert History.from_dict(json.loads(path.read_text(encoding="utf-8"))) == history
 

@@ -36,17 +36,6 @@ class Training:
                 w.copy_(value)
 
 
-def same(a, b):
-    """Compare nested optimizer states bit for bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
-
-
 def steps_seen(training):
     return int(training.optimizer.state[training.weights[0]]["step"])
 
@@ -66,7 +55,7 @@ def test_shared_goes_on_with_the_training_state():
     assert steps_seen(training) == 5
 
 
-def test_shared_steps_are_those_of_the_training_optimizer():
+def test_shared_steps_are_those_of_the_training_optimizer(same):
     plain, tuned = Training(), Training()
     for _ in range(2):
         plain.optimizer.zero_grad()
@@ -77,7 +66,7 @@ def test_shared_steps_are_those_of_the_training_optimizer():
 
 
 @pytest.mark.parametrize("kind", ["fresh", "own"])
-def test_fresh_and_own_leave_the_training_state_bit_for_bit(kind):
+def test_fresh_and_own_leave_the_training_state_bit_for_bit(kind, same):
     training = Training()
     before = deepcopy(training.optimizer.state_dict())
     for _ in range(2):
@@ -105,18 +94,18 @@ def second_merge(kind):
     return ends
 
 
-def test_fresh_forgets_its_state_between_merges():
+def test_fresh_forgets_its_state_between_merges(same):
     first, second = second_merge("fresh")
     assert same(first, second)
 
 
-def test_own_keeps_its_state_between_merges():
+def test_own_keeps_its_state_between_merges(same):
     first, second = second_merge("own")
     assert same(first, second_merge("fresh")[0])
     assert not same(second, second_merge("fresh")[1])
 
 
-def test_two_objects_with_a_state_of_their_own_do_not_share_it():
+def test_two_objects_with_a_state_of_their_own_do_not_share_it(same):
     training, start = Training(), Training().values()
     ends = []
     for _ in range(2):
@@ -134,7 +123,7 @@ def test_the_current_learning_rate_of_the_training_is_used():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_gradients_of_the_training_batch_are_put_back(kind):
+def test_the_gradients_of_the_training_batch_are_put_back(kind, same):
     training = Training()
     kept = [w.grad for w in training.weights]
     values = [grad.clone() for grad in kept]
@@ -193,7 +182,7 @@ def test_the_losses_are_those_before_each_step():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_iterations_change_nothing(kind):
+def test_no_iterations_change_nothing(kind, same):
     training = Training()
     before, state = training.values(), deepcopy(training.optimizer.state_dict())
     assert training.run(MemoryFineTuning(kind), iterations=0) == []

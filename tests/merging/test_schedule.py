@@ -46,6 +46,48 @@ def intervals_passed(schedule, iterations):
     return lengths
 
 
+# The shortest interval
+
+
+def at_minimum(schedule, values):
+    """Adapt to the learning signals and say whether the schedule takes its interval for the shortest."""
+    learning = LearningSignal(None)
+    learning.values = [float(value) for value in values]
+    schedule.adapt(learning)
+    return schedule.at_minimum(learning)
+
+
+@pytest.mark.parametrize("make", [AdaptiveInterval, ReferenceInterval])
+def test_an_adaptive_schedule_says_when_it_has_shrunk_to_its_minimum(make):
+    assert at_minimum(make(3, minimum=2), [1, 1, 1, 1, 9])
+
+
+@pytest.mark.parametrize("make", [AdaptiveInterval, ReferenceInterval])
+def test_an_interval_above_the_minimum_is_not_the_shortest(make):
+    assert not at_minimum(make(8, minimum=2), [1, 1, 1, 1, 1.1])
+
+
+@pytest.mark.parametrize(("make", "signals"), [(AdaptiveInterval, 3), (ReferenceInterval, 4)])
+def test_an_interval_that_begins_at_the_minimum_is_not_chosen_before_the_cold_start_ends(make, signals):
+    schedule = make(2, minimum=2)
+    assert not at_minimum(schedule, [1] * signals)
+    assert at_minimum(schedule, [1] * (signals + 1))
+
+
+@pytest.mark.parametrize("make", [AdaptiveInterval, ReferenceInterval])
+def test_bounds_that_leave_no_choice_are_no_minimum(make):
+    assert not at_minimum(make(2, minimum=2, maximum=2), [1] * 6)
+
+
+def test_a_reference_schedule_that_does_not_adapt_has_no_minimum():
+    assert not at_minimum(ReferenceInterval(2, adaptive=False), [1] * 6)
+
+
+@pytest.mark.parametrize("schedule", [FixedInterval(1), RandomInterval(1), OncePerTask()])
+def test_schedules_that_ignore_the_signals_have_no_minimum(schedule):
+    assert not at_minimum(schedule, [1] * 6)
+
+
 # The paper's controller
 
 
