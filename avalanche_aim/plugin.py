@@ -19,6 +19,7 @@ from .merging import (
     MemoryOptimizer,
     MergeController,
     MergeRecord,
+    Monitoring,
     MonitorRecord,
     Schedule,
     Weighting,
@@ -47,8 +48,9 @@ class AIMMergingPlugin(SupervisedPlugin):
     merges are also published as Avalanche metric values under ``AIM/``. Oscillation and stagnation, the two ways in
     which the method fails, are named in a warning, once an experience.
 
-    :param preset: "paper" (the paper's text, the default) or "reference" (the published code's decisions). It
-        gives every setting below that is left at None; docs/method.md lists both.
+    :param preset: "paper" (the paper's text, the default), "reference" (the published code's decisions) or
+        "economical" (the paper's method with a quarter of the passes over the memory; docs/cost.md). It gives every
+        setting below that is left at None; docs/method.md lists them.
     :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`.
     :param memory: what is rehearsed: a fraction of each experience (float in [0, 1]), a count of examples (int),
         or a :class:`~avalanche_aim.memory.RehearsalMemory`.
@@ -59,6 +61,10 @@ class AIMMergingPlugin(SupervisedPlugin):
     :param memory_batch_size: examples of a memory batch; the training batch size by default.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; infinity for none.
     :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
+    :param monitor_every: iterations from one historical loss to the next.
+    :param monitor_batch_size: examples of its batch; those of a memory batch by default.
+    :param relax_below: while the last historical loss was below this share of the threshold, the next one waits twice
+        as long; 0 for never.
     :param diagnosis: recognises oscillation and stagnation; a :class:`~avalanche_aim.merging.Diagnosis` of other
         thresholds can be given. It never changes training.
     :param seed: of the memory's choice, its batches and the dropout in passes over it; the global random streams
@@ -79,6 +85,9 @@ class AIMMergingPlugin(SupervisedPlugin):
         memory_batch_size: int | None = None,
         max_grad_norm: float | None = None,
         monitor_mode: str | None = None,
+        monitor_every: int | None = None,
+        monitor_batch_size: int | None = None,
+        relax_below: float | None = None,
         diagnosis: Diagnosis | None = None,
         seed: int = 0,
     ) -> None:
@@ -89,11 +98,14 @@ class AIMMergingPlugin(SupervisedPlugin):
         self.memory = memory if isinstance(memory, RehearsalMemory) else RehearsalMemory(memory, seed)
         factor = chosen.threshold_factor if threshold_factor is None else threshold_factor
         norm = chosen.max_grad_norm if max_grad_norm is None else max_grad_norm
+        every = chosen.monitor_every if monitor_every is None else monitor_every
+        relax = chosen.relax_below if relax_below is None else relax_below
         self.controller = MergeController(
             schedule or chosen.schedule(),
             weights or chosen.weights,
             LearningSignal(chosen.window if window is None else window),
             ForgettingSignal(factor, extra_losses=chosen.extra_losses),
+            Monitoring(every, relax),
         )
         self.rehearsal = Rehearsal(
             self.memory,
@@ -101,6 +113,7 @@ class AIMMergingPlugin(SupervisedPlugin):
             memory_batch_size,
             monitor_mode or chosen.monitor_mode,
             seed,
+            monitor_batch_size,
         )
         self.diagnosis = diagnosis or Diagnosis()
         self.history = History()
@@ -129,6 +142,12 @@ class AIMMergingPlugin(SupervisedPlugin):
         if not self._previous:
             return
         self._iteration += 1
+        reason = self._monitor(strategy) if self.controller.watch() else self.controller.pass_by()
+        if reason is not None:
+            self._merge(strategy, reason)
+
+    def _monitor(self, strategy: Any) -> str | None:
+        """Take the historical loss; returns the reason to merge now, or None."""
         loss = self.rehearsal.historical_loss(strategy)
         reason = None
         if math.isfinite(loss):
@@ -137,8 +156,7 @@ class AIMMergingPlugin(SupervisedPlugin):
             self.controller.skip()
             self._warn_once(f"the historical loss is {loss}; such iterations are ignored, and no merge is made at them")
         self._record_iteration(strategy, loss)
-        if reason is not None:
-            self._merge(strategy, reason)
+        return reason
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Merge once more where the schedule says so, then remember a share of this experience."""

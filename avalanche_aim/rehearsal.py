@@ -23,6 +23,7 @@ class Rehearsal:
     :param batch_size: examples of a memory batch, or None for the strategy's training batch size.
     :param monitor_mode: the model's mode for the historical loss: "eval", or "train" to leave it as in training.
     :param seed: of the choice of batches and of dropout in these passes.
+    :param monitor_batch_size: examples of the historical loss's batch, or None for those of a memory batch.
     :raises ValueError: for an unknown mode or a batch size below 1.
     """
 
@@ -33,14 +34,17 @@ class Rehearsal:
         batch_size: int | None,
         monitor_mode: str,
         seed: int,
+        monitor_batch_size: int | None = None,
     ) -> None:
         if monitor_mode not in ("eval", "train"):
             raise ValueError(f"monitor_mode: expected 'eval' or 'train', got {monitor_mode!r}")
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"memory_batch_size: expected at least 1 example or None, got {batch_size}")
+        for name, size in (("memory_batch_size", batch_size), ("monitor_batch_size", monitor_batch_size)):
+            if size is not None and size < 1:
+                raise ValueError(f"{name}: expected at least 1 example or None, got {size}")
         self.memory = memory
         self.fine_tuning = fine_tuning
         self.batch_size = batch_size
+        self.monitor_batch_size = monitor_batch_size or batch_size
         self.monitor_in_eval = monitor_mode == "eval"
         # One stream each: how often merges happen must not change what monitoring sees.
         self._monitor_rows = torch.Generator().manual_seed(seed)
@@ -60,7 +64,7 @@ class Rehearsal:
             _kept_batch(strategy),
             torch.no_grad(),
         ):
-            return float(self._loss(strategy, self._monitor_rows).detach())
+            return float(self._loss(strategy, self._monitor_rows, self.monitor_batch_size).detach())
 
     def fine_tune(self, strategy: Any, weights: list[Tensor], iterations: int) -> list[float]:
         """Fine-tune on the memory, in place.
@@ -76,11 +80,11 @@ class Rehearsal:
             _kept_batch(strategy),
         ):
             return self.fine_tuning.run(
-                strategy.optimizer, weights, lambda: self._loss(strategy, self._merge_rows), iterations
+                strategy.optimizer, weights, lambda: self._loss(strategy, self._merge_rows, self.batch_size), iterations
             )
 
-    def _loss(self, strategy: Any, rows: torch.Generator) -> Tensor:
-        strategy.mbatch = self.memory.batch(self.batch_size or strategy.train_mb_size, rows)
+    def _loss(self, strategy: Any, rows: torch.Generator, size: int | None) -> Tensor:
+        strategy.mbatch = self.memory.batch(size or strategy.train_mb_size, rows)
         strategy._unpack_minibatch()
         strategy.mb_output = strategy.forward()
         return strategy.criterion()

@@ -146,6 +146,7 @@ STRATEGIES: dict[str, Strategy] = {
     "joint": Strategy(JointTraining, _fixed(), whole_stream=True),
     "aim": Strategy(Naive, _aim),
     "aim-reference": Strategy(Naive, partial(_aim, preset="reference")),
+    "aim-economical": Strategy(Naive, partial(_aim, preset="economical")),
     "aim-replay": Strategy(Naive, _aim_with_replay),
     "fixed-interval": Strategy(Naive, _fixed_interval),
     "random-interval": Strategy(Naive, _random_interval),

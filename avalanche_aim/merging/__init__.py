@@ -4,6 +4,7 @@ from .controller import Merge, MergeController
 from .diagnosis import Diagnosis, Finding
 from .fusion import kept_share, merge_, movement, restore_, snapshot
 from .history import History, MergeRecord, MonitorRecord
+from .monitoring import Monitoring
 from .optimizer import MemoryFineTuning, MemoryOptimizer
 from .presets import PRESETS, Preset, preset
 from .schedule import (
@@ -33,6 +34,7 @@ __all__ = [
     "MergeController",
     "MergeRecord",
     "MonitorRecord",
+    "Monitoring",
     "OncePerTask",
     "Preset",
     "RandomInterval",

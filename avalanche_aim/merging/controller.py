@@ -7,6 +7,7 @@ be replayed through it.
 from dataclasses import dataclass
 from typing import Any
 
+from .monitoring import Monitoring
 from .schedule import Schedule
 from .signals import ForgettingSignal, LearningSignal
 from .state import check_state
@@ -40,18 +41,24 @@ class Merge:
 class MergeController:
     """Decides when to merge, with which weights, and how long to fine-tune on the memory.
 
-    Per experience: :meth:`start`; then after each iteration :meth:`observe`, and :meth:`merge` whenever it
-    returned a reason.
+    Per experience: :meth:`start`; then after each iteration :meth:`watch`, :meth:`observe` if it said so and
+    :meth:`pass_by` otherwise, and :meth:`merge` whenever one of these returned a reason.
 
     :param schedule: when to merge.
     :param weights: with which weights.
     :param learning: the learning signal.
     :param forgetting: the forgetting signal.
+    :param monitoring: which iterations are monitored; all by default.
     :raises ValueError: if the learning signal's window is too short for the schedule ever to adapt.
     """
 
     def __init__(
-        self, schedule: Schedule, weights: Weighting, learning: LearningSignal, forgetting: ForgettingSignal
+        self,
+        schedule: Schedule,
+        weights: Weighting,
+        learning: LearningSignal,
+        forgetting: ForgettingSignal,
+        monitoring: Monitoring | None = None,
     ) -> None:
         if learning.window is not None and learning.window < schedule.signals_needed:
             raise ValueError(
@@ -62,6 +69,7 @@ class MergeController:
         self.weights = weights
         self.learning = learning
         self.forgetting = forgetting
+        self.monitoring = monitoring or Monitoring()
         self.elapsed = 0
 
     def start(self) -> None:
@@ -69,6 +77,10 @@ class MergeController:
         self.schedule.start()
         self.learning.start()
         self._start_interval()
+
+    def watch(self) -> bool:
+        """Whether the historical loss of the iteration that has just passed is to be taken."""
+        return self.monitoring.next()
 
     def observe(self, historical_loss: float) -> str | None:
         """Take one iteration's historical loss.
@@ -78,6 +90,15 @@ class MergeController:
         """
         self.elapsed += 1
         self.forgetting.update(historical_loss)
+        self.monitoring.update(historical_loss, self.forgetting)
+        return self.schedule.due(self.elapsed, self.forgetting)
+
+    def pass_by(self) -> str | None:
+        """Let an iteration pass that is not monitored.
+
+        :return: the reason to merge now, or None.
+        """
+        self.elapsed += 1
         return self.schedule.due(self.elapsed, self.forgetting)
 
     def skip(self) -> None:
@@ -116,7 +137,8 @@ class MergeController:
 
     def _start_interval(self) -> None:
         self.elapsed = 0
-        self.forgetting.start(self.schedule.interval)
+        self.monitoring.start()
+        self.forgetting.start(self.monitoring.losses_in(self.schedule.interval))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all parts as plain data."""
@@ -125,6 +147,7 @@ class MergeController:
             "schedule": self.schedule.state_dict(),
             "learning": self.learning.state_dict(),
             "forgetting": self.forgetting.state_dict(),
+            "monitoring": self.monitoring.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -133,8 +156,9 @@ class MergeController:
         :param state: the state.
         :raises ValueError: if parts or names are missing or unknown.
         """
-        check_state(self, state, ("elapsed", "schedule", "learning", "forgetting"))
+        check_state(self, state, ("elapsed", "schedule", "learning", "forgetting", "monitoring"))
         self.elapsed = state["elapsed"]
         self.schedule.load_state_dict(state["schedule"])
         self.learning.load_state_dict(state["learning"])
         self.forgetting.load_state_dict(state["forgetting"])
+        self.monitoring.load_state_dict(state["monitoring"])

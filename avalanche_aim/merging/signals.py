@@ -94,7 +94,8 @@ class ForgettingSignal(Stateful):
     def start(self, interval: int | None) -> None:
         """Begin an interval.
 
-        :param interval: its planned length S, or None where no length is planned: then no threshold is set.
+        :param interval: its planned length S (or how many of its iterations are monitored), or None where no length is
+            planned: then no threshold is set.
         """
         self.collected: list[float] = []
         self.needed: int | None = None

@@ -83,7 +83,9 @@ def test_every_use_of_a_preset_makes_a_schedule_of_its_own(name):
 
 
 def test_an_unknown_preset_is_refused_with_the_known_names():
-    with pytest.raises(ValueError, match=r"preset: expected one of \['paper', 'reference'\], got 'papre'"):
+    with pytest.raises(
+        ValueError, match=r"preset: expected one of \['economical', 'paper', 'reference'\], got 'papre'"
+    ):
         preset("papre")
 
 
@@ -361,5 +363,5 @@ def test_a_state_of_another_preset_is_refused(paper, reference):
         paper.load_state_dict(reference.state_dict())
 
 
-def test_the_presets_are_the_two_readings():
-    assert set(PRESETS) == {"paper", "reference"}
+def test_the_presets_are_the_two_readings_and_a_cheaper_one():
+    assert set(PRESETS) == {"paper", "reference", "economical"}
