@@ -22,7 +22,7 @@ def standard_cl(
 ) -> CLScenario:
     """Build the Standard CL benchmark (4 text classification tasks; orders 1 to 3).
 
-    :param order: 1, 2 or 3, an order's name, or a list of tasks.
+    :param order: 1, 2 or 3, an order's name, a list of tasks, or one task.
     :param tokenizer: the model's tokenizer, ``LanguageModel.tokenizer``.
     :param data: a folder in any layout (docs/data.md), "hub" for the Hugging Face Hub, or "sample" for the small
         data set shipped here.
@@ -43,7 +43,7 @@ def long_sequence(
 ) -> CLScenario:
     """Build the Long-sequence benchmark (15 text classification tasks; orders 4 to 6).
 
-    :param order: 4, 5 or 6, an order's name, or a list of tasks.
+    :param order: 4, 5 or 6, an order's name, a list of tasks, or one task.
     :param tokenizer: the model's tokenizer.
     :param data: a folder in any layout, or "hub".
     :param options: as for :func:`standard_cl`, and so are the result and the errors.
@@ -56,7 +56,7 @@ def superni(
 ) -> CLScenario:
     """Build the SuperNI benchmark (15 tasks, most of them open generation; orders 1 and 2).
 
-    :param order: 1 or 2, an order's name, or a list of tasks ("task002", or just "002").
+    :param order: 1 or 2, an order's name, a list of tasks ("task002", or just "002"), or one task.
     :param tokenizer: the model's tokenizer.
     :param data: a folder in any layout.
     :param options: as for :func:`standard_cl`, and so are the result and the errors.

@@ -8,7 +8,7 @@ from typing import Any
 
 from .known import known_task
 from .layouts import Layout, TaskFiles, detect
-from .layouts.read import read_splits, task_labels
+from .layouts.read import check_labels, read_splits, task_labels
 from .tasks import SPLITS, TextExample, TextTask, metric_of
 from .traps import Trap, find_traps
 
@@ -60,7 +60,7 @@ class Inspection:
     :param tasks: its tasks.
     :param traps: what is readable, and not what one would expect.
     :param notes: what to know before comparing scores with published ones or with another layout's.
-    :param errors: what cannot be read at all.
+    :param errors: what cannot be trained on: a task that cannot be read, or a label that is not the task's.
     """
 
     folder: str
@@ -92,8 +92,8 @@ def inspect_folder(folder: str | Path, tokenizer: Any = None) -> Inspection:
     tasks: dict[str, TextTask] = {}
     for name, files in found.items():
         try:
-            tasks[name] = _tolerant_task(layout, files)
-        except (ValueError, FileNotFoundError) as error:
+            tasks[name] = _tolerant_task(layout, files, inspection.errors)
+        except (ValueError, OSError) as error:
             inspection.errors.append(str(error))
     for name, task in tasks.items():
         inspection.tasks.append(_task_report(found[name].name, name, task, tokenizer))
@@ -102,11 +102,15 @@ def inspect_folder(folder: str | Path, tokenizer: Any = None) -> Inspection:
     return inspection
 
 
-def _tolerant_task(layout: Layout, files: TaskFiles) -> TextTask:
-    """The task with every label that occurs, so that a stray one is reported and not refused."""
+def _tolerant_task(layout: Layout, files: TaskFiles, errors: list[str]) -> TextTask:
+    """The task with every label that occurs: a stray one, which training refuses, must not hide all else."""
     splits = read_splits(layout, files)
     labels = task_labels(files, splits["train"])
     if labels is not None:
+        try:
+            check_labels(files, splits, labels)
+        except ValueError as error:
+            errors.append(str(error))
         used = dict.fromkeys(example.answer for split in SPLITS for example in splits[split])
         labels = tuple(dict.fromkeys((*labels, *used)))
     metric = metric_of(files.name, labels)

@@ -57,6 +57,22 @@ def add_lora(backbone: Any, lora: Any) -> Any:
     return get_peft_model(backbone, LoraConfig(**{**defaults, **(lora if isinstance(lora, dict) else {})}))
 
 
+def check_adapter(name: str, backbone: Any, lora: Any) -> None:
+    """Refuse LoRA settings for a model that has its adapter already.
+
+    :param name: where it comes from, for the message.
+    :param backbone: the ``PeftModel``.
+    :param lora: as for :func:`add_lora`.
+    :raises ValueError: for anything but True.
+    """
+    if lora is not True:
+        base = next(iter(backbone.peft_config.values())).base_model_name_or_path
+        raise ValueError(
+            f"lora: {name} holds an adapter, which comes with its own settings; expected True, got {lora!r:.80}. Leave "
+            f"lora out to go on training this adapter, or load its base model {base!r} to start anew"
+        )
+
+
 def store_frozen(backbone: nn.Module, dtype: torch.dtype) -> None:
     """Store the weights of frozen linear layers in the dtype that autocast would cast them to at every pass.
 

@@ -9,7 +9,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from .encoding import AnswerSpace, unpack
-from .loading import add_lora, load_backbone, store_frozen
+from .loading import add_lora, check_adapter, load_backbone, store_frozen
 from .scoring import Blocks, score
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
@@ -27,7 +27,7 @@ class LanguageModel(DynamicModule):
     NaN (so that Avalanche's own training accuracy means nothing), and a gradient that reaches one raises an
     error. In evaluation all labels of the example's task are scored; the columns of other tasks are −inf.
     ``score_all_labels=True`` computes all columns always, for strategies that read them in training (LwF, DER,
-    ER-ACE, MIR).
+    ER-ACE).
 
     The frozen backbone stays out of the module registry and is shared between copies of the model, so that
     strategies which copy the model or store one float a parameter see the trainable weights alone. So moving one copy
@@ -59,7 +59,6 @@ class LanguageModel(DynamicModule):
         self.answers: AnswerSpace | None = None
         self.exact_match: Tensor | None = None
         """After a forward pass in eval mode: whether greedy decoding gives exactly the gold answer, shape (B,)."""
-        self._check_gradient = False
         _check_supported(self.language_model)
         self._register_trainable()
 
@@ -79,20 +78,25 @@ class LanguageModel(DynamicModule):
         :param name: a Hugging Face id, a local folder (an adapter saved by :meth:`save_pretrained` too, which goes on
             training), or "tiny" or "tiny-t5" for a tiny random model.
         :param lora: True for rank 8, α 32, dropout 0.05 on the query and value projections; a dict of changes to
-            these; a ``peft.LoraConfig``; False to train all weights.
+            these; a ``peft.LoraConfig``; False to train all weights. A saved adapter comes with its own settings and
+            takes True only.
         :param seed: of the LoRA weights (and of a tiny model's); the global random stream stays as it was.
         :param score_all_labels: see the class.
         :param autocast: see the class. Frozen linear layers are then stored in this dtype: the same outputs, less
             memory and time.
-        :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default.
-        :raises OSError, ValueError: for a model that cannot be found or loaded; the message says what to do.
+        :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default. A tiny
+            model takes ``dtype`` and ``attn_implementation``.
+        :raises OSError, ValueError, TypeError: for a model that cannot be found or loaded with these arguments; the
+            message says what to do.
         """
         if name in TINY:
             tokenizer = tiny_tokenizer(TINY[name])
-            backbone = tiny_model(TINY[name], len(tokenizer), seed)
+            backbone = tiny_model(TINY[name], len(tokenizer), seed, **kwargs)
         else:
             backbone, tokenizer = load_backbone(name, **kwargs)
-        if lora is not False and lora is not None and not hasattr(backbone, "peft_config"):
+        if hasattr(backbone, "peft_config"):
+            check_adapter(name, backbone, lora)
+        elif lora is not False and lora is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 backbone = add_lora(backbone, lora)
@@ -128,7 +132,6 @@ class LanguageModel(DynamicModule):
             raise ValueError(f"the stream was encoded for a {answers.style} model, this one is {style}; build the "
                              "benchmark with this model's tokenizer")  # fmt: skip
         self.answers = answers
-        self._check_gradient = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Score answers.
@@ -153,8 +156,7 @@ class LanguageModel(DynamicModule):
             self.exact_match = self._gold(exact, columns, batch.target)
             if not self.score_all_labels:
                 out = out.masked_fill(~self.classes_of(batch.task), float("-inf"))
-        elif not self.score_all_labels and self._check_gradient and out.requires_grad:
-            self._check_gradient = False
+        elif not self.score_all_labels and out.requires_grad:
             out.register_hook(_only_gold(batch.target))
         return out
 
@@ -234,7 +236,7 @@ def _only_gold(target: Tensor) -> Any:
         if bool((others != 0).any()):  # true for NaN as well
             raise ValueError(
                 "a criterion or plugin read the scores of labels other than the gold one, which are not computed in "
-                "training; make the model with score_all_labels=True (LwF, DER, ER-ACE and MIR need it)"
+                "training; make the model with score_all_labels=True (LwF, DER and ER-ACE need it)"
             )
 
     return check

@@ -41,6 +41,8 @@ SUPERNI: dict[str, tuple[str, ...]] = {
 # The shipped sample follows the same orders, each of its tasks in the place of the one it resembles.
 SAMPLE_TASKS = {"dbpedia": "entities", "amazon": "reviews", "yahoo": "questions", "agnews": "news"}
 
+_NAMED = {task for orders in (STANDARD_CL, LONG_SEQUENCE, SUPERNI) for tasks in orders.values() for task in tasks}
+
 _ALIASES = {"boolq": "boolqa", "sst": "sst2", "dbpedia14": "dbpedia", "agnewstopic": "agnews"}
 
 
@@ -55,7 +57,7 @@ def canonical(name: str) -> str:
     numbered = re.match(r"task(\d+)(?:_|$)|(\d+)$", name.lower())
     if numbered:
         return f"task{int(numbered.group(1) or numbered.group(2)):03d}"
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    plain = re.sub(r"[\W_]", "", name.lower())
     return _ALIASES.get(plain, plain)
 
 
@@ -64,17 +66,17 @@ def resolve_order(
 ) -> tuple[str, ...]:
     """Return the tasks of an order.
 
-    :param order: its number, its name, or the tasks themselves.
+    :param order: its number, its name, the tasks themselves, or one task by its name. A text of digits is a number,
+        unless it begins with 0 ("002"): that is a task.
     :param orders: the benchmark's orders, by name, in the sequence of their numbers.
     :param first_number: the number of the first.
     :raises ValueError: for an unknown number or name, an empty list, or a task named twice.
     """
     numbers = {first_number + i: tasks for i, tasks in enumerate(orders.values())}
-    known = f"{', '.join(map(str, numbers))}, or {', '.join(orders)}, or a list of tasks"
-    if isinstance(order, str):
-        order = int(order) if order.isdigit() else order
+    known = f"{', '.join(map(str, numbers))}, or {', '.join(orders)}, or a known task, or a list of tasks"
     if isinstance(order, (int, str)):
-        tasks = numbers.get(order) if isinstance(order, int) else orders.get(order)
+        by_text = {**{str(number): tasks for number, tasks in numbers.items()}, **orders}
+        tasks = numbers.get(order) if isinstance(order, int) else by_text.get(order, _one_task(order))
         if tasks is None:
             raise ValueError(f"order: expected one of {known}; got {order!r}")
         return tasks
@@ -82,6 +84,12 @@ def resolve_order(
     if not all(isinstance(task, str) for task in tasks):
         raise ValueError(f"order: expected one of {known}; got {order!r}")
     spelled = [canonical(task) for task in tasks]
-    if not tasks or len(set(spelled)) != len(spelled):
+    if not all(spelled) or not tasks or len(set(spelled)) != len(spelled):
         raise ValueError(f"order: expected a list of different tasks, at least one; got {list(tasks)}")
     return tasks
+
+
+def _one_task(name: str) -> tuple[str, ...] | None:
+    """The stream of one task, if it is known: any other text is more likely an order's name with a slip in it."""
+    known = {canonical(task) for task in (*_NAMED, *SAMPLE_TASKS.values())}
+    return (name,) if canonical(name) in known else None

@@ -89,7 +89,7 @@ def _overlaps(task: TextTask) -> Iterable[tuple[str, str]]:
         first, second = (sum(e.prompt in prompts[0] & prompts[1] for e in task.split(split)) for split in (one, other))
         if first:
             sizes = len(task.split(one)), len(task.split(other))
-            same = f": {one} is {other}" if (first, second) == sizes else ""
+            same = f": {one} is {other}" if (first, second) == sizes else f", all of {other}" * (second == sizes[1])
             yield f"{one}_in_{other}", f"{first} of {sizes[0]} {one} rows are {second} of {sizes[1]} {other} rows{same}"
 
 

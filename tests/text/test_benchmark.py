@@ -25,7 +25,7 @@ from avalanche.training import (
     Naive,
     Replay,
 )
-from avalanche.training.plugins import SupervisedPlugin
+from avalanche.training.plugins import MIRPlugin, SupervisedPlugin
 from torch import Tensor
 
 from avalanche_aim import AIMMergingPlugin, LanguageModel, standard_cl, text_benchmark
@@ -49,12 +49,12 @@ STRATEGIES: dict[str, tuple[type, dict[str, Any]]] = {
     "AGEM": (AGEM, {"patterns_per_exp": 4, "sample_size": 4}),
     "Cumulative": (Cumulative, {}),
     "JointTraining": (JointTraining, {}),
+    "MIR": (MIR, {**MEMORY, "subsample": 4}),
 }
 STRATEGIES_THAT_READ_ALL_LABELS: dict[str, tuple[type, dict[str, Any]]] = {
     "LwF": (LwF, {"alpha": 1.0, "temperature": 2.0}),
     "DER": (DER, MEMORY),
     "ER_ACE": (ER_ACE, MEMORY),
-    "MIR": (MIR, {**MEMORY, "subsample": 4}),
 }
 
 
@@ -274,6 +274,34 @@ def test_the_stream_trains_with_all_labels_scored_with_avalanches(
     model.score_all_labels = True
     strategy = strategy_of(model, loss_metrics(experience=True), template=template, **arguments)
     check(strategy, text_benchmark(closed_tasks, model.tokenizer))
+
+
+@pytest.mark.parametrize("name", STRATEGIES_THAT_READ_ALL_LABELS)
+def test_a_strategy_that_reads_labels_which_are_not_scored_is_stopped_before_a_weight_is_nan(
+    name: str, model: LanguageModel, closed_tasks: list[TextTask], strategy_of: Callable[..., Any]
+) -> None:
+    template, arguments = STRATEGIES_THAT_READ_ALL_LABELS[name]
+    strategy = strategy_of(model, template=template, **arguments)
+    with pytest.raises(ValueError, match=r"score_all_labels=True \(LwF, DER and ER-ACE need it\)"):
+        train_on(strategy, text_benchmark(closed_tasks, model.tokenizer))
+    assert all(weight.isfinite().all() for weight in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-t5"])
+def test_mir_trains_to_the_same_weights_whether_all_labels_are_scored_or_not(
+    name: str, tasks: list[TextTask], strategy_of: Callable[..., Any], without_dropout: Callable[..., Any]
+) -> None:
+    weights = []
+    for score_all_labels in (False, True):
+        loaded = LanguageModel.from_pretrained(name, lora=False, dtype=torch.float64, score_all_labels=score_all_labels)
+        model = without_dropout(loaded)
+        torch.manual_seed(0)
+        plugin = MIRPlugin(batch_size_mem=2, mem_size=12, subsample=6)
+        train_on(strategy_of(model, plugins=[plugin]), text_benchmark(tasks, model.tokenizer))
+        assert plugin.replay_loader is not None
+        weights.append(list(model.parameters()))
+    for one, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_training_loss_is_the_mean_over_closed_and_open_examples_replayed_or_new(

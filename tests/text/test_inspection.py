@@ -1,6 +1,7 @@
 """What ``inspect`` says of a folder."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,21 @@ def test_one_unreadable_task_does_not_hide_the_others(tmp_path: Path) -> None:
     assert "Cannot be read:\n" in table(inspection)
 
 
-def test_labels_that_differ_between_splits_are_reported_not_refused(tmp_path: Path) -> None:
+def test_a_label_that_training_would_refuse_is_an_error_and_hides_nothing(tmp_path: Path) -> None:
     path = aimmerging(tmp_path) / "test/reviews_T5.json"
     edit(path, lambda records: [{"input": "text", "output": "awful"}, *records])
-    assert [trap.kind for trap in inspect_folder(tmp_path).traps] == ["untrained_labels"]
+    inspection = inspect_folder(tmp_path)
+    assert len(inspection.errors) == 1 and f"{path}, record 0: the label 'awful' never occurs" in inspection.errors[0]
+    assert [trap.kind for trap in inspection.traps] == ["untrained_labels"]
+    assert inspection.tasks[0].splits["test"].rows == 9
+
+
+@pytest.mark.parametrize("build", [olora, natural_instructions])
+def test_a_label_that_labels_json_does_not_list_is_an_error(build: Callable[[Path], Path], tmp_path: Path) -> None:
+    path = next(build(tmp_path).rglob("train.json"))
+    write(path.with_name("labels.json"), ["good"])
+    (error,) = inspect_folder(tmp_path).errors
+    assert f"{path}, record 1: the label 'bad' is not in" in error and "or its labels.json" in error
 
 
 def test_names_and_labels_that_differ_elsewhere_are_noted(tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ def test_a_criterion_that_reads_other_labels_is_told_what_to_do(
         criterion(model.train()(x), x[:, 1]).backward()
 
 
+def test_every_pass_of_an_iteration_is_watched_not_the_first_alone(
+    adapted: Adapted, mixed_batch: Callable[..., Any]
+) -> None:
+    model, benchmark = adapted
+    x, _ = mixed_batch(benchmark)
+    first, replayed = model.train()(x), model(x)  # as ER-ACE passes the batch, then its buffer
+    with pytest.raises(ValueError, match="score_all_labels=True"):
+        (model.criterion(first, x[:, 1]) + nn.functional.cross_entropy(replayed, x[:, 1])).backward()
+
+
 def test_a_plugin_that_reads_other_labels_later_in_the_stream_is_told_as_well(
     llama: LanguageModel, closed_tasks: list[TextTask], strategy_of: Callable[..., Any]
 ) -> None:
@@ -289,6 +299,22 @@ def test_lora_settings_of_another_type_are_refused() -> None:
         LanguageModel.from_pretrained("tiny", lora=8)
 
 
+def test_a_tiny_model_takes_dtype_and_attention() -> None:
+    for name in NAMES:
+        model = LanguageModel.from_pretrained(name, lora=False, dtype="bfloat16", attn_implementation="eager")
+        assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
+        assert model.language_model.config._attn_implementation == "eager"
+        full = LanguageModel.from_pretrained(name, lora=False)
+        pairs = zip(model.parameters(), full.parameters(), strict=True)
+        assert all(torch.equal(one, other.bfloat16()) for one, other in pairs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_argument_that_a_tiny_model_would_ignore_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=r"expected no arguments but dtype and attn_implementation, got \['revision'\]"):
+        LanguageModel.from_pretrained(name, revision="main")
+
+
 def test_a_missing_model_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no-model"):
         LanguageModel.from_pretrained(str(tmp_path / "no-model"))
@@ -330,6 +356,14 @@ def test_a_saved_adapter_comes_back_as_it_was(name: str, tmp_path: Path) -> None
     assert same(LanguageModel.from_pretrained(str(tmp_path / "adapter")), model)
 
 
+@pytest.mark.parametrize("lora", [{"r": 2}, False, None])
+def test_lora_settings_for_a_saved_adapter_are_refused_with_its_base_model(lora: Any, tmp_path: Path) -> None:
+    LanguageModel.from_pretrained("tiny", lora=False).save_pretrained(str(tmp_path / "base"))
+    LanguageModel.from_pretrained(str(tmp_path / "base")).save_pretrained(str(tmp_path / "adapter"))
+    with pytest.raises(ValueError, match=r"adapter, which comes with its own settings.*base'.*to start anew"):
+        LanguageModel.from_pretrained(str(tmp_path / "adapter"), lora=lora)
+
+
 # Mixed precision
 
 
@@ -358,10 +392,13 @@ def test_autocast_leaves_weights_and_gradients_in_full_precision(
     assert {weight.grad.dtype for weight in model.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("name", NAMES)
 def test_frozen_layers_stored_in_half_precision_give_the_same_bits(
-    adapted: Adapted, mixed_batch: Callable[..., Any]
+    name: str, tasks: list[TextTask], mixed_batch: Callable[..., Any]
 ) -> None:
-    model, benchmark = adapted
+    model = LanguageModel.from_pretrained(name)  # of its own: copies share the frozen weights that are changed here
+    benchmark = text_benchmark(tasks, model.tokenizer)
+    model.adaptation(benchmark.train_stream[0])
     x, _ = mixed_batch(benchmark)
     model.autocast = torch.bfloat16
     scores, gradients = [], []

@@ -60,13 +60,23 @@ def test_a_list_of_tasks_is_an_order_of_its_own() -> None:
     assert resolve_order(["yelp", "cb"], STANDARD_CL, 1) == ("yelp", "cb")
 
 
-@pytest.mark.parametrize("order", [0, 4, "4", "yahoo-last", "agnews", ""])
+@pytest.mark.parametrize("order", [0, 4, "4", "yahoo-last", "weather", ""])
 def test_an_unknown_order_is_refused_and_the_known_ones_are_listed(order: Any) -> None:
     with pytest.raises(ValueError, match=r"expected one of 1, 2, 3.*dbpedia-first-agnews-last.*yahoo-first"):
         resolve_order(order, STANDARD_CL, 1)
 
 
-@pytest.mark.parametrize("order", [[], ["agnews", "yahoo", "agnews"], ["SST-2", "sst2"]])
+@pytest.mark.parametrize("order", ["agnews", "AG News", "news", "cb", "task363", "363", "073"])
+def test_a_text_that_names_one_known_task_is_a_stream_of_it(order: str) -> None:
+    assert resolve_order(order, STANDARD_CL, 1) == (order,)
+
+
+def test_a_text_of_digits_is_an_orders_number_unless_it_begins_with_zero() -> None:
+    assert resolve_order("2", SUPERNI, 1) == SUPERNI["task748-first"]
+    assert resolve_order("002", SUPERNI, 1) == ("002",)
+
+
+@pytest.mark.parametrize("order", [[], [""], ["agnews", ""], ["agnews", "yahoo", "agnews"], ["SST-2", "sst2"]])
 def test_a_list_that_is_empty_or_names_a_task_twice_is_refused(order: list[str]) -> None:
     with pytest.raises(ValueError, match="expected a list of different tasks, at least one"):
         resolve_order(order, STANDARD_CL, 1)
@@ -84,6 +94,10 @@ def test_a_list_that_is_empty_or_names_a_task_twice_is_refused(order: list[str])
 )
 def test_one_task_in_several_spellings_is_one_task(spellings: tuple[str, ...]) -> None:
     assert len({canonical(name) for name in spellings}) == 1
+
+
+def test_names_in_any_script_stay_different() -> None:
+    assert len({canonical(name) for name in ("新闻", "评论", "Новости", "nouvelles", "événements", "evenements")}) == 6
 
 
 def test_different_tasks_stay_different() -> None:

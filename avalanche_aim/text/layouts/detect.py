@@ -28,7 +28,8 @@ def detect(folder: str | Path) -> Layout:
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(f"data: expected a folder with benchmark files, got {folder}, which is none")
+        got = "a file: unpack it, or give the folder around it" if folder.exists() else "not there: check the path"
+        raise FileNotFoundError(f"data: expected a folder with benchmark files, got {folder}, which is {got}")
     for layout in LAYOUTS:
         if layout.matches(folder):
             return layout
@@ -40,6 +41,14 @@ def detect(folder: str | Path) -> Layout:
 
 
 def _listing(folder: Path, limit: int = 12) -> str:
-    entries = sorted(folder.iterdir())
-    names = [entry.name + "/" * entry.is_dir() for entry in entries[:limit]]
-    return f"{', '.join(names)}{', …' if len(entries) > limit else ''}" if names else "an empty folder"
+    """The entries of a folder, each folder among them with an entry of its own, for people."""
+    names = [_entry(entry) for entry in sorted(folder.iterdir())]
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "") if names else "an empty folder"
+
+
+def _entry(entry: Path) -> str:
+    if not entry.is_dir():
+        return entry.name
+    inside = sorted(path.name + "/" * path.is_dir() for path in entry.iterdir())
+    first = f"{inside[0]}{', …' if len(inside) > 1 else ''}" if inside else "empty"
+    return f"{entry.name}/ ({first})"

@@ -1,5 +1,6 @@
 """What a layout on disk is to the rest: a name, its tasks, their examples."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def split_tasks(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> di
     """
     found: dict[str, TaskFiles] = {}
     for split in SPLITS:
-        paths = [path for path in sorted((folder / split).glob("*")) if path.suffix in suffixes]
+        paths = [path for path in sorted((folder / split).glob("*")) if path.suffix in suffixes and path.is_file()]
         named = by_canonical_name(TaskFiles(path.stem.removesuffix(ending), {split: path}) for path in paths)
         for name, files in named.items():
             earlier = found.get(name, files)
@@ -139,20 +140,22 @@ def benchmark_root(folder: Path) -> Path:
 
 
 def first_character(folders: Iterable[Path]) -> str:
-    """Return the first character of the splits' files: "[" says that they hold lists, "{" objects.
+    """Return the first character of most of the splits' files: "[" says that they hold lists, "{" objects.
+
+    Most, because one damaged file must not decide how all others are read.
 
     :param folders: the tasks' folders.
-    :return: the character, or an empty text where there is no file.
+    :return: the character, or an empty text where there is no file; "{" where there are files but none begins so,
+        because reading them then says what is wrong.
     """
-    for folder in sorted(folders):
-        for split in SPLITS:
-            path = folder / f"{split}.json"
-            if path.is_file():
-                with path.open("rb") as file:
-                    start = file.read(200).decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
-                if start:
-                    return start[0]
-    return ""
+    paths = [path for folder in folders for split in SPLITS if (path := folder / f"{split}.json").is_file()]
+    counts = Counter(map(_start, paths))
+    return "[" if counts["["] > counts["{"] else "{" if paths else ""
+
+
+def _start(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(200).decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")[:1]
 
 
 def _place(files: TaskFiles) -> str:

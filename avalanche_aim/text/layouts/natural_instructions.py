@@ -30,8 +30,10 @@ class NaturalInstructionsLayout:
         content = read_json(path)
         if not isinstance(content, dict) or "Instances" not in content:
             got = f"an object with {sorted(content)}" if isinstance(content, dict) else "a list"
-            raise ValueError(f"{path}: expected an object with Definition and Instances, got {got}; is the file from "
-                             "another layout?")  # fmt: skip
+            raise ValueError(
+                f"{path}: expected an object with Definition and Instances, got {got}; correct it, or, for the O-LoRA "
+                "layout, write a list of {label, sentence}"
+            )
         if not isinstance(content["Instances"], list):
             raise ValueError(f"{path}: expected Instances to be a list, got {content['Instances']!r:.60}; correct it")
         definition = _definition(path, content)

@@ -38,7 +38,10 @@ class OLoRALayout:
         path = files.paths[split]
         if files.labels is None:
             found = sorted(entry.name for entry in path.parent.iterdir())
-            raise FileNotFoundError(f"{path.parent}: expected labels.json, found {found}; copy it from O-LoRA's data")
+            raise FileNotFoundError(
+                f"{path.parent}: expected labels.json, found {found}; copy it from O-LoRA's data, or write the list "
+                "of the task's labels"
+            )
         options = read_labels(files.labels)
         known = known_task(files.name)
         kind = KINDS.get(files.group.lower()) or (known and known.kind) or "other"

@@ -1,7 +1,7 @@
 """From a folder to text tasks, whatever its layout."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..known import known_task
@@ -31,9 +31,13 @@ def read_tasks(folder: str | Path, names: Sequence[str], strict: bool = False) -
     :param strict: True raises an error where there would be a warning.
     :return: the tasks, in the order asked for, under the names asked for.
     :raises FileNotFoundError: if the folder, a split or a task is not there; the message lists what is.
-    :raises ValueError: for a file that is not what the layout says (the message names file and record), two files
-        that are one task, and, if ``strict``, for any trap.
+    :raises OSError: for a file that cannot be opened.
+    :raises ValueError: for a file that is not what the layout says (the message names file and record), two files or
+        two names that are one task, and, if ``strict``, for any trap.
     """
+    if isinstance(names, str):
+        raise ValueError(f"names: expected a list of tasks, got the text {names!r}; write [{names!r}]")
+    _check_different(names)
     if str(folder) == "hub":
         from ..hub import read_hub_task
 
@@ -42,7 +46,8 @@ def read_tasks(folder: str | Path, names: Sequence[str], strict: bool = False) -
         folder = Path(folder).expanduser()
         layout = detect(folder)
         found = layout.tasks(folder)
-        tasks = [read_task(layout, _files_of(name, found, folder), name) for name in names]
+        _check_names(names, found, folder)
+        tasks = [read_task(layout, found[canonical(name)], name) for name in names]
         instructed = layout.instructs
     _report(tasks, instructed, strict)
     return tasks
@@ -60,11 +65,7 @@ def read_task(layout: Layout, files: TaskFiles, name: str) -> TextTask:
     splits = read_splits(layout, files)
     labels = task_labels(files, splits["train"])
     if labels is not None:
-        # Rows of a placeholder stay; they need a class of their own, or the task would not hold together.
-        used = {example.answer for examples in splits.values() for example in examples}
-        labels = (*labels, *sorted(used & set(PLACEHOLDERS) - set(labels)))
-        for split, examples in splits.items():
-            _check_labels(files, split, examples, labels)
+        labels = check_labels(files, splits, labels)
     return TextTask(name, splits["train"], splits["dev"], splits["test"], labels, metric_of(name, labels))
 
 
@@ -101,21 +102,51 @@ def task_labels(files: TaskFiles, train: Sequence[TextExample]) -> tuple[str, ..
     return closed_labels(train)
 
 
-def _files_of(name: str, found: dict[str, TaskFiles], folder: Path) -> TaskFiles:
-    if canonical(name) not in found:
-        there = sorted(files.name for files in found.values()) or "no task"
-        raise FileNotFoundError(f"{folder}: expected the task {name!r}, which is not there; found {there}")
-    return found[canonical(name)]
+def check_labels(
+    files: TaskFiles, splits: Mapping[str, Sequence[TextExample]], labels: Sequence[str]
+) -> tuple[str, ...]:
+    """Check that every answer of a closed task is one of its labels.
 
-
-def _check_labels(files: TaskFiles, split: str, examples: Sequence[TextExample], labels: Sequence[str]) -> None:
+    :param files: its files.
+    :param splits: its examples.
+    :param labels: its labels.
+    :return: the labels, and the placeholders that occur: their rows stay and need a class of their own.
+    :raises ValueError: for another answer; the message names file and record.
+    """
+    used = {example.answer for examples in splits.values() for example in examples}
+    labels = (*labels, *sorted(used & set(PLACEHOLDERS) - set(labels)))
     source = f"is not in {files.labels}" if files.labels else "never occurs in training"
-    for row, example in enumerate(examples):
-        if example.answer not in labels:
+    where = "file or its labels.json" if files.labels else "file"
+    for split, examples in splits.items():
+        for row, example in enumerate(examples):
+            if example.answer not in labels:
+                raise ValueError(
+                    f"{files.paths[split]}, record {row}: the label {example.answer!r} {source}; expected one of "
+                    f"{list(labels)}: correct the {where}, or drop the record"
+                )
+    return labels
+
+
+def _check_different(names: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        if canonical(name) in seen:
             raise ValueError(
-                f"{files.paths[split]}, record {row}: the label {example.answer!r} {source}; expected one of "
-                f"{list(labels)}: correct the file or drop the record"
+                f"names: expected each task once, got {seen[canonical(name)]!r} and {name!r}, which are one task; "
+                "leave one out"
             )
+        seen[canonical(name)] = name
+
+
+def _check_names(names: Sequence[str], found: Mapping[str, TaskFiles], folder: Path) -> None:
+    missing = [name for name in names if canonical(name) not in found]
+    if missing:
+        what = f"task{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}, which {'are' if missing[1:] else 'is'}"
+        there = sorted(files.name for files in found.values()) or "no task"
+        raise FileNotFoundError(
+            f"{folder}: expected the {what} not there; found {there}. Copy what is missing, or order only tasks that "
+            "are there"
+        )
 
 
 def _report(tasks: Sequence[TextTask], instructed: bool, strict: bool) -> None:

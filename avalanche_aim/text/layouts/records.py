@@ -29,7 +29,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     if not isinstance(content, list):
         keys = f" with {sorted(content)}" if isinstance(content, dict) else ""
         raise ValueError(
-            f"{path}: expected a JSON list of records, got {_kind(content)}{keys}; is the file from another layout?"
+            f"{path}: expected a JSON list of records, got {_kind(content)}{keys}; write the list alone, or see "
+            "whether the file is from another layout"
         )
     return checked_records(path, content)
 
@@ -46,7 +47,7 @@ def checked_records(path: Path, content: list[Any]) -> list[dict[str, Any]]:
     for row, record in enumerate(content):
         if not isinstance(record, dict):
             got = f"{_kind(record)} {record!r:.60}"
-            raise ValueError(f"{path}, record {row}: expected an object, got {got}; correct it")
+            raise ValueError(f"{path}, record {row}: expected an object, got {got}; correct or drop the record")
     return content
 
 
@@ -62,8 +63,10 @@ def text_field(path: Path, row: int, record: dict[str, Any], field: str) -> str:
     value = _field(path, row, record, field)
     if not isinstance(value, str) or not value.strip():
         raise ValueError(
-            f"{path}, record {row}: expected {field!r} to be a text that is not empty, got {value!r:.60}; correct it"
+            f"{path}, record {row}: expected {field!r} to be a text that is not empty, got {value!r:.60}; correct or "
+            "drop the record"
         )
+    _check_characters(path, row, field, value)
     return value
 
 
@@ -83,6 +86,8 @@ def answers_field(path: Path, row: int, record: dict[str, Any], field: str) -> t
             f"{path}, record {row}: expected {field!r} to be a text or a list of texts, got {value!r:.60}; "
             "write the answer as text"
         )
+    for answer in answers:
+        _check_characters(path, row, field, answer)
     return tuple(answers)
 
 
@@ -94,26 +99,47 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """
     labels = read_json(path)
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"{path}: expected a JSON list of texts, the task's labels, got {labels!r:.60}")
+        raise ValueError(f"{path}: expected a JSON list of texts, the task's labels, got {labels!r:.60}; correct it")
     if len(set(labels)) != len(labels):
-        raise ValueError(f"{path}: expected each label once, got {labels}")
+        raise ValueError(f"{path}: expected each label once, got {labels}; remove the second")
+    for row, label in enumerate(labels):
+        _check_characters(path, row, "label", label)
     return tuple(labels)
 
 
 def _field(path: Path, row: int, record: dict[str, Any], field: str) -> Any:
     if field not in record:
         raise ValueError(
-            f"{path}, record {row}: expected the field {field!r}, got only {sorted(record)}; is the file from another "
-            "layout?"
+            f"{path}, record {row}: expected the field {field!r}, got only {sorted(record)}; complete or drop the "
+            "record, or, if all are like it, see whether the file is from another layout"
         )
     return record[field]
 
 
+def _check_characters(path: Path, row: int, field: str, text: str) -> None:
+    """Refuse half a character, such as a text cut inside an emoji leaves: no tokenizer takes it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{path}, record {row}: expected {field!r} to be whole characters, got half of one "
+            f"({text[error.start]!r}) at place {error.start}; remove it"
+        ) from error
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8 text, byte {error.start} is not; convert the file") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}: expected UTF-8 text, byte {error.start} (line {line}) is not; convert the file to UTF-8"
+        ) from error
+    except OSError as error:
+        raise OSError(f"{path}: expected a file to read, got {error.strerror}; copy the file again") from error
+    if not text.strip():
+        raise ValueError(f"{path}: expected at least one record, got an empty file; copy the file again")
+    return text
 
 
 def _parse(path: Path, text: str, first_line: int) -> Any:
@@ -121,7 +147,12 @@ def _parse(path: Path, text: str, first_line: int) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {first_line + error.lineno - 1}, column {error.colno}"
-        raise ValueError(f"{path}: not valid JSON at {where} ({error.msg}); is the file complete?") from error
+        remedy = "correct the file, or copy it again if it was cut short"
+        if error.msg == "Extra data" and path.suffix == ".json":
+            remedy = "name a file of JSON Lines .jsonl"
+        raise ValueError(f"{path}: not valid JSON at {where} ({error.msg}); {remedy}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise ValueError(f"{path}: not valid JSON from line {first_line} on ({error}); copy the file again") from error
 
 
 def _kind(value: Any) -> str:
