@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import product
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from ..runner import Result
 from ..store import Failure, Origin, RunStore
@@ -73,7 +74,8 @@ class Report:
     @property
     def missing(self) -> list[tuple[str, str, int]]:
         """Strategy, order and seed of runs that neither finished nor failed, though others have that order and seed."""
-        ended = {(run.strategy, run.order, run.seed) for run in (*self.results, *self.failures)}
+        runs: list[Any] = [*self.results, *self.failures]
+        ended = {(run.strategy, run.order, run.seed) for run in runs}
         strategies, orders, seeds = map(set, zip(*ended, strict=True))
         return sorted(set(product(strategies, orders, seeds)) - ended)
 

@@ -4,16 +4,16 @@ from html import escape
 
 from .content import Report
 from .palette import Look, looks
-from .quantities import GRADIENT_PASSES, MINUTES, OP, OTHER_PASSES, Quantity
+from .quantities import MINUTES, OP, Quantity
 from .statistics import Spread
 from .svg import Frame, Point, figure, label, spanned, tag
 
-WIDTH, HEIGHT = 460, 380
-LETTER = 6.4
+WIDTH, HEIGHT = 420, 370
+LETTER = 7.0
 """About the width of a letter of the style sheet's 12 px text."""
 PASSES = Quantity(
     "passes in all", "", "passes with and without gradient", 2,
-    lambda result: GRADIENT_PASSES.of(result) + OTHER_PASSES.of(result),
+    lambda result: result.cost.gradient_passes + result.cost.other_passes,
 )  # fmt: skip
 Box = tuple[float, float, float, float]
 
@@ -24,7 +24,7 @@ def cost_plots(report: Report) -> list[str]:
     :param report: its content.
     """
     return [_plot(report, MINUTES, "minutes of training and evaluation"),
-            _plot(report, PASSES, "passes through the model, as a multiple of plain training's")]  # fmt: skip
+            _plot(report, PASSES, "passes through the model (1: plain training)")]  # fmt: skip
 
 
 def _plot(report: Report, cost: Quantity, title: str) -> str:
@@ -38,9 +38,10 @@ def _plot(report: Report, cost: Quantity, title: str) -> str:
     ends = [y.mean + s * (y.deviation or 0.0) for _, y in points.values() for s in (-1, 1)]
     frame = Frame(spanned(costs, 48, WIDTH - 14, log), spanned(ends, HEIGHT - 44, 26))
     looked = looks(report)
-    marks = "".join(_mark(frame, name, looked[name], *spreads) for name, spreads in points.items())
+    drawn = sorted(points, key=lambda name: looked[name].emphasised)  # grey ones first, and so below
+    marks = "".join(_mark(frame, name, looked[name], *points[name]) for name in drawn)
     places = {name: (frame.x(x.mean), frame.y(y.mean)) for name, (x, y) in points.items()}
-    axis = f"{title} (log scale)" if log else title
+    axis = f"{title}, log scale" if log else title
     best = max(points, key=lambda name: points[name][1].mean)
     description = f"Scatter plot of OP against {title} for {len(points)} strategies; {best} is highest."
     return figure(description, WIDTH, HEIGHT, frame.axes(axis, "OP, %"), marks, _names(places, looked))

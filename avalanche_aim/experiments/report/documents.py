@@ -3,13 +3,14 @@
 import csv
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from ..store import SCORE
 from .content import Report
 from .finding import failures, finding, limits
 from .origins import provenance, settings
-from .quantities import COSTS, LABEL_ACCURACY, METRICS
+from .quantities import COSTS, LABEL_ACCURACY, METRICS, Quantity
 from .table import Table, latex, latex_escape, markdown, text
 from .tables import tables, task_table
 
@@ -74,15 +75,10 @@ def csv_report(report: Report) -> str:
     writer.writerow(COLUMNS)
     for strategy in report.strategies:
         for quantity in report.quantities:
-            spread, difference = report.spread(strategy, quantity), report.difference(strategy, quantity)
-            if spread is None:
-                continue
-            row = [strategy, quantity.name, quantity.unit, spread.count, spread.mean, spread.deviation]
-            if difference is not None:
-                compared = [report.baseline, difference.spread.count, difference.spread.mean,
-                            difference.spread.deviation, *(difference.interval or (None, None)), difference.relative]  # fmt: skip
-                row += compared
-            writer.writerow([*row, *[None] * (len(COLUMNS) - len(row))])
+            spread = report.spread(strategy, quantity)
+            if spread is not None:
+                row = [strategy, quantity.name, quantity.unit, spread.count, spread.mean, spread.deviation]
+                writer.writerow([*row, *_compared(report, strategy, quantity)])
     return file.getvalue()
 
 
@@ -93,6 +89,15 @@ def definitions(report: Report) -> dict[str, str]:
     """
     shown = {q.name: q.meaning for q in (*METRICS, LABEL_ACCURACY, *COSTS) if report.has(q)}
     return {"score": SCORE, "R[i][j]": "score on task j after training on task i, from 0 to T-1", **shown}
+
+
+def _compared(report: Report, strategy: str, quantity: Quantity) -> list[Any]:
+    """The columns from ``baseline`` on."""
+    difference = report.difference(strategy, quantity)
+    if difference is None:
+        return [None] * (len(COLUMNS) - COLUMNS.index("baseline"))
+    spread, (low, high) = difference.spread, difference.interval or (None, None)
+    return [report.baseline, spread.count, spread.mean, spread.deviation, low, high, difference.relative]
 
 
 def _bullets(lines: Mapping[str, str]) -> str:

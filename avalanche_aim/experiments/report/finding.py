@@ -43,7 +43,7 @@ def limits(report: Report) -> list[str]:
     if missing:
         named = "; ".join(f"{strategy}, order {order}, seed {seed}" for strategy, order, seed in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        lines.append(f"{_count(len(missing), 'run')} of the grid are not there: {named}{more}.")
+        lines.append(f"Missing {_count(len(missing), 'run')}, not run or not ended: {named}{more}.")
     if report.results and (report.failures or missing):
         lines.append("Means of strategies that lack runs are over other orders and seeds than those of the rest; "
                      "the differences are over shared ones only.")  # fmt: skip
@@ -52,8 +52,8 @@ def limits(report: Report) -> list[str]:
         lines.append("One pair of runs a strategy has no interval; more seeds or orders give one.")
     elif any(difference.rough for difference in pairs):
         fewest = min(difference.spread.count for difference in pairs)
-        lines.append(f"Intervals from fewer than {FEW} pairs (here {fewest} at the least) are rough: they miss the true "
-                     "difference more often than they say.")  # fmt: skip
+        lines.append(f"Intervals from fewer than {FEW} pairs (here {fewest} at the least) are rough: they miss the "
+                     "true difference more often than they say.")  # fmt: skip
     return lines
 
 

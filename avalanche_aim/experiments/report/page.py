@@ -15,7 +15,7 @@ from .palette import looks
 from .signal_plots import signal_plot
 from .stream_plots import NUMBERED, heat_maps, scale_bar, task_plots
 from .svg import tag
-from .table import Table, html
+from .table import html
 from .tables import tables, task_table
 
 SIGNALS = {
@@ -53,11 +53,11 @@ def page(report: Report) -> str:
 
 
 def _header(report: Report, title: str, asked: Mapping[str, str], sections: Mapping[str, str]) -> str:
-    about = (f"{asked.get('model', 'model unknown')}, order {asked['orders']}, seeds {asked['seeds']}; "
-             f"{len(report.strategies)} strategies, {len(report.results)} finished runs, "
-             f"{asked.get('stream', 'test')} data")  # fmt: skip
+    about = (f"{asked.get('model', 'model unknown')}, {_several('order', asked['orders'])}, "
+             f"{_several('seed', asked['seeds'])}; {len(report.strategies)} strategies, "
+             f"{len(report.results)} finished runs, {asked.get('stream', 'test')} data")  # fmt: skip
     held = "".join(f"<li>{escape(line)}</li>" for line in limits(report))
-    links = "".join(f'<a href="#{name}">{name if name != "r" else "R"}</a>' for name in sections)
+    links = "".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in sections)
     return (f'<header><h1>{escape(title)}</h1><p class="about">{escape(about)}</p>'
             f'<p class="finding">{escape(finding(report))}</p>' + (f'<ul class="limits">{held}</ul>' if held else "")
             + f'<nav aria-label="Sections">{links}</nav></header>')  # fmt: skip
@@ -67,8 +67,6 @@ def _scores(report: Report) -> str:
     if not report.results:
         return ""
     shown = [*tables(report), task_table(report)]
-    if report.baseline is None:
-        shown[0] = Table(shown[0].title, shown[0].header, shown[0].rows, f"{shown[0].note} No baseline was chosen.")
     return "".join(f'<h2>{escape(t.title)}</h2>{html(t)}<p class="note">{escape(t.note)}</p>' for t in shown)
 
 
@@ -81,17 +79,19 @@ def _cost(report: Report) -> str:
 
 
 def _stream(report: Report) -> str:
-    caption = ("Score in percent of each task, from when it was trained on, after each task of the stream (horizontal), "
-               "mean over seeds. A falling line is forgetting. Colours mark the baseline, AIM and the highest mean OP; "
-               "grey lines are the other strategies. A strategy trained on the whole stream at once is a single "
-               "point.")  # fmt: skip
+    caption = (
+        "Score in percent of each task, from when it was trained on, after each task of the stream (horizontal), mean "
+        "over seeds. A falling line is forgetting. All panels share one scale. Colours mark the baseline, AIM and the "
+        "highest mean OP; grey lines are the other strategies. A strategy trained on the whole stream at once is a "
+        "single point."
+    )
     views = {order: f'<div class="panels">{"".join(task_plots(report, order))}</div>' for order in report.orders}
     return _by_order("Each task over the stream", _legend(report), views, caption)
 
 
 def _matrices(report: Report) -> str:
     caption = ("R, mean over seeds: row i after training on task i, column j evaluated on task j, in percent. Tasks "
-               "are numbered as the order has them. Empty cells were not measured.")  # fmt: skip
+               "are numbered as the order has them. What is blank was not measured.")  # fmt: skip
     size = "maps" if len(report.tasks) <= NUMBERED else "maps large"
     views = {order: f'<div class="{size}">{"".join(heat_maps(report, order))}</div>' for order in report.orders}
     return _by_order("R matrices", f'<div class="bar">{scale_bar()}</div>', views, caption)
@@ -171,6 +171,10 @@ def _figure(content: str, caption: str) -> str:
 
 def _folded(title: str, content: str) -> str:
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
+
+
+def _several(noun: str, values: str) -> str:
+    return f"{noun}s {values}" if ", " in values else f"{noun} {values}"
 
 
 def _listed(lines: Mapping[str, str]) -> str:

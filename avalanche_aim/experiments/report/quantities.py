@@ -56,18 +56,13 @@ LABEL_ACCURACY = Quantity(
     "after the last task", 1,
     lambda result: fmean(result.label_accuracy) if result.label_accuracy else None,
 )  # fmt: skip
-GRADIENT_PASSES = _cost(
-    "passes", "", 2, "gradient_passes",
-    "examples passed through the model in training with gradient, as a multiple of plain training's",
-)  # fmt: skip
-OTHER_PASSES = _cost(
-    "extra passes", "", 2, "other_passes", "the same without gradient: AIM's monitoring, MIR's search, LwF's teacher"
-)
 COSTS = (
     MINUTES,
     _cost("iterations", "", 0, "iterations", "training iterations; a memory fine-tuning's are not among them"),
-    GRADIENT_PASSES,
-    OTHER_PASSES,
+    _cost("passes", "", 2, "gradient_passes",
+          "examples passed through the model in training with gradient, as a multiple of plain training's"),
+    _cost("extra passes", "", 2, "other_passes",
+          "the same without gradient: AIM's monitoring, MIR's search, LwF's teacher"),
     _cost("peak MiB", "MiB", 0, "peak_memory_mb",
           "highest resident memory of the process during the run; on an accelerator, of allocated memory"),
     Quantity("merges", "", "how often the weights were merged", 0, lambda result: result.merges),

@@ -11,9 +11,9 @@ from ..runner import Result
 from .svg import Frame, Point, Scale, figure, label, polyline, shorten, spanned, tag, thinned
 
 WIDTH, LEFT, RIGHT = 920, 56, 908
-LOSSES, ACTIVATIONS, LEARNING, INTERVAL = (190, 40), (262, 216), (342, 288), (422, 368)
+PANELS = LOSSES, ACTIVATIONS, LEARNING, INTERVAL = (216, 48), (298, 246), (386, 328), (474, 416)
 """Bottom and top of each panel."""
-HEIGHT = 464
+HEIGHT = 514
 
 
 def signal_plot(result: Result) -> str:
@@ -25,7 +25,7 @@ def signal_plot(result: Result) -> str:
     line = _Timeline(result.history)
     x = Scale(0, line.length + 1, LEFT, RIGHT)
     panels = [_losses(line, x), _activations(line, x), _learning(line, x), _interval(line, x)]
-    merges = "".join(_merge_line(x(place), merged) for place, merged in line.merges)
+    merges = "".join(_vertical(x(place), "merge" if merged else "merge given-up") for place, merged in line.merges)
     return figure(_description(result, line), WIDTH, HEIGHT, _tasks(line, x, result.tasks), merges, *panels)
 
 
@@ -47,7 +47,8 @@ class _Timeline:
     @cached_property
     def _lengths(self) -> dict[int, int]:
         lengths: dict[int, int] = {}
-        for record in (*self.history.iterations, *self.history.merges):
+        records: list[Any] = [*self.history.iterations, *self.history.merges]
+        for record in records:
             lengths[record.experience] = max(record.iteration, lengths.get(record.experience, 0))
         return dict(sorted(lengths.items()))
 
@@ -63,10 +64,10 @@ class _Timeline:
     def at(self, record: Any) -> int:
         return self.starts[record.experience] + record.iteration
 
-    def series(self, name: str) -> list[Point]:
-        """A number of each monitored iteration; NaN where there is none, and between experiences."""
+    def series(self, name: str, records: Sequence[Any]) -> list[Point]:
+        """A number of each record; NaN where there is none, and between experiences."""
         points: list[Point] = []
-        for before, record in zip([None, *self.history.iterations], self.history.iterations, strict=False):
+        for before, record in zip([None, *records], records, strict=False):
             if before is not None and before.experience != record.experience:
                 points.append((nan, nan))
             value = getattr(record, name)
@@ -94,7 +95,8 @@ def _step(begin: int, end: int, value: int | None) -> list[Point]:
 
 
 def _losses(line: _Timeline, x: Scale) -> str:
-    series = {name: line.series(name) for name in ("training_loss", "historical_loss", "threshold")}
+    names = ("training_loss", "historical_loss", "threshold")
+    series = {name: line.series(name, line.history.iterations) for name in names}
     heights = [y for points in series.values() for _, y in points if isfinite(y)]
     frame = Frame(x, spanned(heights, *LOSSES))
     drawn = "".join(_curve(frame, thinned_around_gaps(points), name.split("_")[0]) for name, points in series.items())
@@ -110,19 +112,20 @@ def _activations(line: _Timeline, x: Scale) -> str:
     for before, record in zip([None, *line.history.iterations], line.history.iterations, strict=False):
         if before is not None and (before.experience != record.experience or line.at(before) in merges):
             count = 0
+            points.append((nan, nan))
         count += record.active
         points.append((float(line.at(record)), float(count)))
-    frame = Frame(x, Scale(0, max([3.0, *(y for _, y in points)]), *ACTIVATIONS))
+    frame = Frame(x, Scale(0, max([3.0, *(y for _, y in points if isfinite(y))]), *ACTIVATIONS))
     return frame.axes(y_label="activations since the merge (forgetting signal)", x_ticks=()) + _curve(
-        frame, thinned(points), "active"
+        frame, thinned_around_gaps(points), "active"
     )
 
 
 def _learning(line: _Timeline, x: Scale) -> str:
-    values = [(float(line.at(m)), m.learning_signal) for m in line.history.merges if m.learning_signal is not None]
-    points = [point for point in values if isfinite(point[1])]
-    frame = Frame(x, spanned([y for _, y in points], *LEARNING))
-    dots = "".join(tag("circle", cx=x(i), cy=frame.y(y), r=3.0, class_="dot learning") for i, y in points)
+    points = line.series("learning_signal", line.history.merges)
+    signals = [point for point in points if isfinite(point[1])]
+    frame = Frame(x, spanned([y for _, y in signals], *LEARNING))
+    dots = "".join(tag("circle", cx=x(i), cy=frame.y(y), r=3.0, class_="dot learning") for i, y in signals)
     return frame.axes(y_label="learning signal Λ at each merge", x_ticks=()) + _curve(frame, points, "learning") + dots
 
 
@@ -152,8 +155,10 @@ def thinned_around_gaps(points: Sequence[Point]) -> list[Point]:
     return [point for piece in pieces for point in (*thinned(piece, most), (nan, nan))]
 
 
-def _merge_line(x: float, merged: bool) -> str:
-    return tag("line", x1=x, x2=x, y1=LOSSES[1], y2=INTERVAL[0], class_="merge" if merged else "merge given-up")
+def _vertical(x: float, css: str) -> str:
+    """A line through all panels, but not through what stands between them."""
+    path = "".join(f"M{x:.1f} {bottom}V{top}" for bottom, top in PANELS)
+    return tag("path", d=path, class_=css)
 
 
 def _tasks(line: _Timeline, x: Scale, tasks: Sequence[str]) -> str:
@@ -161,8 +166,8 @@ def _tasks(line: _Timeline, x: Scale, tasks: Sequence[str]) -> str:
     for experience, start in line.starts.items():
         name = tasks[experience] if experience < len(tasks) else f"experience {experience}"
         room = int((x(line._lengths[experience]) - x(0)) / 7)
-        parts.append(tag("line", x1=x(start), x2=x(start), y1=10, y2=INTERVAL[0], class_="border"))
-        parts.append(label(shorten(name, max(room, 2)), x(start) + 4, 18, class_="title"))
+        parts.append(_vertical(x(start), "border"))
+        parts.append(label(shorten(name, max(room, 2)), x(start) + 4, 16, class_="title"))
     return "".join(parts)
 
 

@@ -1,5 +1,6 @@
 """R over the stream: a heat map a strategy, and the score of each task as the stream goes on."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -69,8 +70,10 @@ def _heat_map(name: str, r: Matrix, tasks: Sequence[str]) -> str:
     for k, task in enumerate(tasks):
         middle = size * k + size / 2
         parts.append(label(str(k + 1), left + middle, top - 6, text_anchor="middle", class_="tick"))
-        place = {"x": left - 6, "y": top + middle + 4, "text_anchor": "end", "class_": "tick"}
-        parts.append(label(f"{shorten(task, 13)} {k + 1}", **place))
+        row = f"{shorten(task, 13)} {k + 1}"
+        parts.append(label(row, left - 6, top + middle + 4, text_anchor="end", class_="tick"))
+    parts.append(tag("rect", x=left - 1, y=top - 1, width=size * len(tasks) + 1, height=size * len(tasks) + 1,
+                     class_="empty"))  # fmt: skip
     parts += [_square(r[i, j], tasks[i], tasks[j], left + size * j, top + size * i, size)
               for i in range(len(tasks)) for j in range(len(tasks))]  # fmt: skip
     parts.append(label("evaluated on", left - 6, top - 6, text_anchor="end", class_="tick"))
@@ -81,13 +84,20 @@ def _heat_map(name: str, r: Matrix, tasks: Sequence[str]) -> str:
 
 def _square(score: float, after: str, on: str, x: float, y: float, size: int) -> str:
     if not np.isfinite(score):
-        return tag("rect", x=x, y=y, width=size - 1, height=size - 1, class_="empty")
+        return ""
     tip = tag("title", escape(f"after {after}, on {on}: {score:.1f}"))
     square = tag("rect", tip, x=x, y=y, width=size - 1, height=size - 1, fill=colour(score))
     if size < 30:
         return square
-    ink = "#000" if score > 45 else "#fff"
-    return square + label(f"{score:.0f}", x + (size - 1) / 2, y + size / 2 + 4, text_anchor="middle", fill=ink)
+    ink = "on-bright" if _luminance(colour(score)) > 0.18 else "on-dark"  # the ink with the higher contrast
+    return square + label(f"{score:.0f}", x + (size - 1) / 2, y + size / 2 + 4, text_anchor="middle", class_=ink)
+
+
+def _luminance(css: str) -> float:
+    """Relative luminance as WCAG defines it, 0 to 1."""
+    parts = (part / 255 for part in bytes.fromhex(css[1:]))
+    linear = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def task_plots(report: Report, order: str) -> list[str]:
@@ -97,25 +107,27 @@ def task_plots(report: Report, order: str) -> list[str]:
     :param order: of the stream.
     """
     matrices, looked, tasks = mean_matrices(report, order), looks(report), tasks_of(report, order)
-    return [_task_plot(number, task, matrices, looked) for number, task in enumerate(tasks)]
+    scores = np.concatenate([r[np.isfinite(r)] for r in matrices.values()])
+    low, high = math.floor(scores.min() / 10) * 10, math.ceil(scores.max() / 10) * 10
+    frame = Frame(Scale(0.7, len(tasks) + 0.3, 32, 250), Scale(low, max(high, low + 10), 178, 26))
+    return [_task_plot(number, task, matrices, looked, frame) for number, task in enumerate(tasks)]
 
 
-def _task_plot(task: int, name: str, matrices: dict[str, Matrix], looked: dict[str, Look]) -> str:
+def _task_plot(task: int, name: str, matrices: dict[str, Matrix], looked: dict[str, Look], frame: Frame) -> str:
     steps = len(next(iter(matrices.values())))
-    frame = Frame(Scale(0.7, steps + 0.3, 32, 250), Scale(0, 100, 130, 26))
     marks = [k for k in range(1, steps + 1) if steps <= NUMBERED or k % 5 == 0 or k == 1]
     # Grey first, the coloured on top of it, the best of them last.
     ordered = sorted(reversed(list(matrices)), key=lambda strategy: looked[strategy].emphasised)
-    lines = "".join(_line(frame, strategy, matrices[strategy][:, task], looked[strategy]) for strategy in ordered)
-    description = f"Lines of the score on {name}, task {task + 1}, after each task from there on; {_ends(matrices, task)}."
+    lines = "".join(_line(frame, strategy, list(matrices[strategy][:, task]), looked[strategy]) for strategy in ordered)
+    description = f"Lines of the score on {name}, task {task + 1}, from its training on; {_ends(matrices, task)}."
     heading = label(f"{task + 1}  {shorten(name, 28)}", 8, 14, class_="title")
-    return figure(description, 258, 152, heading, frame.axes(x_ticks=marks), lines)
+    return figure(description, 258, 200, heading, frame.axes(x_ticks=marks), lines)
 
 
 def _line(frame: Frame, strategy: str, scores: Sequence[float], look: Look) -> str:
     points = [(frame.x(i + 1), frame.y(float(score))) for i, score in enumerate(scores) if np.isfinite(score)]
     tip = tag("title", escape(f"{strategy}: {', '.join(f'{s:.0f}' for s in scores if np.isfinite(s))}"))
-    dots = "".join(tag("circle", cx=x, cy=y, r=2.2, class_=f"dot {look.css}") for x, y in points
+    dots = "".join(tag("circle", cx=x, cy=y, r=2.0, class_=f"dot {look.css}") for x, y in points
                    if look.emphasised or len(points) == 1)  # fmt: skip
     lines = polyline(points, class_=f"line {look.css}", stroke_dasharray=look.dashes)
     return tag("g", tip, lines, dots)
@@ -125,5 +137,3 @@ def _ends(matrices: dict[str, Matrix], task: int) -> str:
     final = {name: float(r[-1, task]) for name, r in matrices.items()}
     best = max(final, key=lambda name: final[name])
     return f"at the end {best} has {cell(final[best])} percent and the lowest has {cell(min(final.values()))}"
-
-

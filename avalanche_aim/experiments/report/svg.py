@@ -65,7 +65,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """
     raw = (high - low) / count
     power = 10 ** math.floor(math.log10(raw))
-    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    step = power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
@@ -94,7 +94,7 @@ class Scale:
     def ticks(self) -> list[float]:
         """Round numbers within the scale: on a logarithmic one 1, 2 and 5 times powers of ten."""
         if not self.log:
-            return ticks(self.low, self.high, max(2, round(abs(self.end - self.start) / 50)))
+            return ticks(self.low, self.high, max(2, round(abs(self.end - self.start) / 40)))
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         marks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
         inside = [mark for mark in marks if self.low <= mark <= self.high]

@@ -19,12 +19,13 @@ def main_table(report: Report) -> Table:
     shown = [quantity for quantity in (*METRICS, LABEL_ACCURACY, *COSTS) if report.has(quantity)]
     rows = [[name, str(len(report.runs(name))), *(_mean(report, name, quantity) for quantity in shown)]
             for name in report.strategies]  # fmt: skip
+    alone = "" if report.baseline else " There are no differences without a baseline."
     return Table(
         "Scores and cost of each strategy",
         ["strategy", "runs", *(quantity.name for quantity in shown)],
         rows,
         "Mean ± sample standard deviation over seeds and orders; without ± it is one run, or a cost that does not "
-        "vary. Scores are in percent. The highest mean OP stands first.",
+        f"vary. Scores are in percent. The highest mean OP stands first.{alone}",
     )
 
 

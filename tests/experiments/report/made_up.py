@@ -10,7 +10,13 @@ from avalanche_aim.merging import PRESETS, ForgettingSignal, History, LearningSi
 from avalanche_aim.merging.history import MonitorRecord
 
 TASKS = ("entities", "reviews", "questions", "news")
-LEVELS = {"naive": (52.0, 14.0), "replay": (64.0, 7.0), "aim": (67.0, 5.0), "aim-replay": (70.0, 4.0), "joint": (76.0, 0.0)}
+LEVELS = {
+    "naive": (52.0, 14.0),
+    "replay": (64.0, 7.0),
+    "aim": (67.0, 5.0),
+    "aim-replay": (70.0, 4.0),
+    "joint": (76.0, 0.0),
+}
 """Strategy → score right after training on a task, and what each later task takes away."""
 
 
