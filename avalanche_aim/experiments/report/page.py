@@ -1,5 +1,6 @@
 """A report as one HTML page: no script, nothing loaded from elsewhere."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -131,8 +132,11 @@ def _signals(report: Report) -> str:
 
 
 def _signal_figure(run: Result) -> str:
+    assert run.history is not None  # callers choose such runs
     merges = "1 merge" if run.merges == 1 else f"{run.merges} merges"
-    return _figure(f'<div class="wide">{signal_plot(run)}</div>', f"{run_name(run)}: {merges}.")
+    diagnosed = Counter(name for merge in run.history.merges for name in merge.diagnosis.split("+") if name)
+    found = "".join(f"; {name} was recognised at {times} of them" for name, times in diagnosed.items())
+    return _figure(f'<div class="wide">{signal_plot(run)}</div>', f"{run_name(run)}: {merges}{found}.")
 
 
 def _failures(failed: Sequence[Failure]) -> str:

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from avalanche_aim.experiments import Configuration, Cost, Failure, Result, RunStore
-from avalanche_aim.merging import PRESETS, ForgettingSignal, History, LearningSignal, MergeController, MergeRecord
+from avalanche_aim.merging import (
+    PRESETS,
+    Finding,
+    ForgettingSignal,
+    History,
+    LearningSignal,
+    MergeController,
+    MergeRecord,
+)
 from avalanche_aim.merging.history import MonitorRecord
 
 TASKS = ("entities", "reviews", "questions", "news")
@@ -18,6 +26,9 @@ LEVELS = {
     "joint": (76.0, 0.0),
 }
 """Strategy → score right after training on a task, and what each later task takes away."""
+
+
+FOUND = (Finding("stagnation", "seen", "remedy"),)
 
 
 def matrix(strategy: str, tasks: int, chance: random.Random) -> list[list[float | None]]:
@@ -49,7 +60,8 @@ def history(tasks: int, chance: random.Random, iterations: int = 60) -> History:
             )
             if reason is not None:
                 decision = controller.merge(2.0 * controller.elapsed**0.6 * 0.97**iteration, reason)
-                records.merges.append(MergeRecord.of(experience, iteration, decision, (0.9, 0.5), True))
+                merge = MergeRecord.of(experience, iteration, decision, (0.9, 0.5), True, 0.6, FOUND[: experience // 2])
+                records.merges.append(merge)
     return records
 
 

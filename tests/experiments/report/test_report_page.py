@@ -77,6 +77,10 @@ def test_there_is_a_heat_map_a_strategy_and_order_and_a_plot_a_task(markup: str)
     assert markup.count('aria-label="Signals of aim, ') == 6
 
 
+def test_what_was_diagnosed_stands_under_the_signals(markup: str) -> None:
+    assert re.search(r"aim, order 1, seed 0: \d+ merges; stagnation was recognised at \d+ of them\.", markup)
+
+
 def test_many_strategies_and_tasks_fit(tmp_path: Path) -> None:
     tasks = [f"task-{number}" for number in range(15)]
     markup = page(Report.read(comparison(tmp_path, tuple(STRATEGIES), 1, tasks)))
