@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 RUN = """Compare strategies on a benchmark: every strategy with every order and seed.
@@ -52,6 +53,17 @@ def parser() -> argparse.ArgumentParser:
     what = 'count tokens too: the folder or Hugging Face id of a tokenizer, "tiny" or "tiny-t5"'
     inspect.add_argument("--tokenizer", metavar="NAME", help=what)
     inspect.set_defaults(run=_inspect)
+    report = commands.add_parser(
+        "report",
+        help="tables, statistics and plots of a comparison's runs",
+        description="Print the tables of a comparison, and write them with the plots. Unfinished ones will do.",
+    )
+    report.add_argument("folder", metavar="DIR", type=Path, help="what --out of the comparison was")
+    report.add_argument("--format", nargs="+", choices=["text", "markdown", "latex", "csv", "html", "all"],
+        default=["all"], help="what to write; text is only printed, as it always is (default: all)")  # fmt: skip
+    report.add_argument("--baseline", metavar="NAME", help="the strategy to compare with (default: naive)")
+    report.add_argument("--out", type=Path, metavar="DIR", help="where to write report.* (default: the folder itself)")
+    report.set_defaults(run=_report)
     return p
 
 
@@ -63,6 +75,13 @@ def _inspect(arguments: argparse.Namespace) -> int:
     inspection = inspect_folder(folder, _tokenizer(arguments.tokenizer))
     print(json.dumps(inspection.as_dict(), indent=1, ensure_ascii=False) if arguments.json else table(inspection))
     return int(bool(inspection.errors) or (arguments.strict and bool(inspection.traps)))
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from .experiments.report import write_report
+
+    print(write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out), end="")
+    return 0
 
 
 def _tokenizer(name: str | None) -> Any:

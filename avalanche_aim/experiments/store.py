@@ -36,6 +36,17 @@ class Failure:
     details: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a run was asked for (:meth:`Configuration.of_run`), and where it ran (:func:`provenance`)."""
+
+    strategy: str
+    order: str
+    seed: int
+    asked: dict[str, Any]
+    provenance: dict[str, Any]
+
+
 def stem(strategy: str, order: str, seed: int) -> str:
     """Return the name of a run's files.
 
@@ -105,17 +116,20 @@ class RunStore:
         :raises FileNotFoundError: if there is no run.
         """
         results, failures = [], []
-        for path in sorted(self.runs.glob("*.json")):
-            if path.name.startswith("history_"):
-                continue
-            content = _read(path)
+        for path, content in self._contents():
             if content["status"] == "finished":
                 results.append(self._result(path, content))
             else:
-                failures.append(Failure(**content["failure"]))
-        if not results and not failures:
-            raise FileNotFoundError(f"{self.folder}: expected the folder of a comparison, found no runs/*.json in it")
+                failures.append(_failure(path, content))
         return results, failures
+
+    def origins(self) -> list[Origin]:
+        """Read what all runs were asked for, and where they ran.
+
+        :raises ValueError: if a file is damaged.
+        :raises FileNotFoundError: if there is no run.
+        """
+        return [_origin(path, content) for path, content in self._contents()]
 
     def write_summary(self, configuration: Mapping[str, Any]) -> None:
         """Gather all runs in ``results.json``.
@@ -131,6 +145,12 @@ class RunStore:
             "failed": [asdict(failure) for failure in failures],
         }
         write_atomically(self.folder / "results.json", _json(content))
+
+    def _contents(self) -> list[tuple[Path, dict[str, Any]]]:
+        paths = [path for path in sorted(self.runs.glob("*.json")) if not path.name.startswith("history_")]
+        if not paths:
+            raise FileNotFoundError(f"{self.folder}: expected the folder of a comparison, found no runs/*.json in it")
+        return [(path, _read(path)) for path in paths]
 
     def _result(self, path: Path, content: dict[str, Any]) -> Result:
         history = self.runs / f"history_{path.stem}.json"
@@ -151,6 +171,22 @@ def _read(path: Path) -> dict[str, Any]:
     if status not in parts or not all(isinstance(content.get(part), dict) for part in parts[status]):
         raise ValueError(f"{path}: expected a finished or failed run, got something else; delete it to run it again")
     return content
+
+
+def _failure(path: Path, content: dict[str, Any]) -> Failure:
+    try:
+        return Failure(**content["failure"])
+    except TypeError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it to run it again") from error
+
+
+def _origin(path: Path, content: dict[str, Any]) -> Origin:
+    run = content["result" if content["status"] == "finished" else "failure"]
+    try:
+        where = dict(content.get("provenance") or {})
+        return Origin(run["strategy"], run["order"], run["seed"], content["asked"], where)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}); delete it to run it again") from error
 
 
 def _matrix_csv(result: Result) -> str:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from math import isfinite, nan
-from statistics import mean, stdev
+from statistics import mean
 
+from .report.statistics import Spread
+from .report.table import NONE, Table, cell, markdown
 from .runner import Result
 
 
@@ -19,9 +21,7 @@ def results_table(results: Sequence[Result]) -> str:
     header = ["strategy", *tasks, *metrics, "label acc.", "minutes", "merges"]
     names = list(dict.fromkeys(result.strategy for result in results))
     rows = [_row(name, [r for r in results if r.strategy == name], metrics) for name in names]
-    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
-    lines = [header, ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])], *rows]
-    return "\n".join(f"| {' | '.join(_pad(line, widths))} |" for line in lines)
+    return markdown(Table("Results", header, rows))
 
 
 def _row(name: str, runs: Sequence[Result], metrics: Sequence[str]) -> list[str]:
@@ -34,11 +34,5 @@ def _row(name: str, runs: Sequence[Result], metrics: Sequence[str]) -> list[str]
 
 
 def _cell(values: Sequence[float], digits: int = 1) -> str:
-    if not values or not all(map(isfinite, values)):
-        return "–"
-    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{spread}"
-
-
-def _pad(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))]
+    spread = Spread.of(values) if all(map(isfinite, values)) else None
+    return NONE if spread is None else cell(spread.mean, spread.deviation, digits)

@@ -1,0 +1,100 @@
+"""The tables of a report."""
+
+from collections.abc import Sequence
+
+from .content import Report
+from .quantities import COSTS, LABEL_ACCURACY, METRICS, Quantity, task_score
+from .statistics import CONFIDENCE, FEW, Difference
+from .table import NONE, Table, cell
+
+COMPARED = METRICS[:3]
+"""Shown as differences; that of Forgetting is nearly BWT's, and in the CSV file."""
+
+
+def main_table(report: Report) -> Table:
+    """Scores and costs, one row a strategy.
+
+    :param report: its content.
+    """
+    shown = [quantity for quantity in (*METRICS, LABEL_ACCURACY, *COSTS) if report.has(quantity)]
+    rows = [[name, str(len(report.runs(name))), *(_mean(report, name, quantity) for quantity in shown)]
+            for name in report.strategies]  # fmt: skip
+    alone = "" if report.baseline else " There are no differences without a baseline."
+    return Table(
+        "Scores and cost of each strategy",
+        ["strategy", "runs", *(quantity.name for quantity in shown)],
+        rows,
+        "Mean ± sample standard deviation over seeds and orders; without ± it is one run, or a cost that does not "
+        f"vary. Scores are in percent. The highest mean OP stands first.{alone}",
+    )
+
+
+def difference_table(report: Report) -> Table | None:
+    """Paired differences to the baseline, one row a strategy.
+
+    :param report: its content.
+    :return: None where there is nothing to compare.
+    """
+    shown = [quantity for quantity in COMPARED if report.has(quantity)]
+    rows = []
+    for name in report.strategies:
+        differences = [report.difference(name, quantity) for quantity in shown]
+        if any(differences):
+            pairs = max(d.spread.count for d in differences if d is not None)
+            rows.append([name, str(pairs), *(text for d in differences for text in _difference(d))])
+    if not rows:
+        return None
+    header = [name for quantity in shown for name in (f"Δ {quantity.name}", "interval", "relative")]
+    return Table(f"Differences to {report.baseline}", ["strategy", "pairs", *header], rows, _note(report))
+
+
+def task_table(report: Report) -> Table:
+    """The final score of each task, one row a strategy.
+
+    :param report: its content.
+    """
+    rows = [[name, *(_mean(report, name, task_score(task)) for task in report.tasks)] for name in report.strategies]
+    return Table(
+        "Score of each task after the last",
+        ["strategy", *report.tasks],
+        rows,
+        "R[T−1][j], in percent: mean ± sample standard deviation over seeds and orders.",
+    )
+
+
+def tables(report: Report) -> list[Table]:
+    """Return what a terminal and a paper have room for.
+
+    :param report: its content.
+    """
+    return [table for table in (main_table(report), difference_table(report)) if table is not None]
+
+
+def _mean(report: Report, strategy: str, quantity: Quantity) -> str:
+    spread = report.spread(strategy, quantity)
+    if spread is None:
+        return NONE
+    deviation = spread.deviation
+    if quantity in COSTS and deviation is not None and not round(deviation, quantity.digits):
+        deviation = None
+    return cell(spread.mean, deviation, quantity.digits)
+
+
+def _difference(difference: Difference | None) -> Sequence[str]:
+    if difference is None:
+        return NONE, NONE, NONE
+    low, high = difference.interval or (None, None)
+    interval = NONE if low is None else f"[{cell(low, sign='+')}, {cell(high, sign='+')}]"
+    relative = difference.relative
+    change = NONE if relative is None else f"{cell(100 * relative, digits=0, sign='+')} %"
+    return cell(difference.spread.mean, difference.spread.deviation, sign="+"), interval, change
+
+
+def _note(report: Report) -> str:
+    return (
+        f"Δ is the mean ± standard deviation of strategy − {report.baseline}, over the orders and seeds that both have "
+        f"(pairs), in points; interval: {CONFIDENCE:.0%} percentile bootstrap of that mean, and rough with fewer than "
+        f"{FEW} pairs; one pair has none. relative: (mean − mean of {report.baseline}) / |mean of {report.baseline}| "
+        "over the pairs; undefined unless the baseline's runs all lie on one side of 0. No correction is made for "
+        "comparing many strategies."
+    )
