@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 
 def cache_dir() -> Path:
@@ -50,12 +50,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     :raises OSError: where it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own, since another process may write the same file at the same time.
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # A name of its own, since another process may write the same file at the same time. Not from tempfile, whose files
+    # no one else may read.
+    partial = path.with_name(f".{path.name[:100]}.{uuid4().hex}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
-        os.replace(partial, path)
+        partial.replace(path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
