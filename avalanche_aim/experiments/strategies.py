@@ -65,6 +65,11 @@ class Budget:
         """Examples that the memory holds while the last task is trained on."""
         return sum(map(self.rehearsal().examples_of, self.sizes[:-1]))
 
+    @property
+    def rehearsal_batch(self) -> int:
+        """Rehearsed examples of an iteration; no more than there are, or Avalanche's buffers rehearse nothing."""
+        return max(1, min(self.batch_size, self.total))
+
 
 @dataclass(frozen=True)
 class Strategy:
@@ -121,11 +126,16 @@ def _buffer(**settings: Any) -> Callable[..., Arguments]:
 
 def _replayed(**settings: Any) -> Callable[..., Arguments]:
     """The same, with rehearsal batches."""
-    return lambda budget, **options: _buffer(batch_size_mem=budget.batch_size, **settings)(budget, **options)
+    return lambda budget, **options: _buffer(batch_size_mem=budget.rehearsal_batch, **settings)(budget, **options)
 
 
 def _patterns(budget: Budget, **options: Any) -> Arguments:
     return {"patterns_per_exp": budget.per_task, **options}
+
+
+def _agem(budget: Budget, **options: Any) -> Arguments:
+    """Avalanche splits the sample evenly over the past tasks, so it must not be smaller than their number."""
+    return {"sample_size": max(budget.batch_size, len(budget.sizes) - 1), **_patterns(budget, **options)}
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -136,7 +146,7 @@ STRATEGIES: dict[str, Strategy] = {
     "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True),
     "si": Strategy(SynapticIntelligence, _fixed(si_lambda=1.0)),
     "mas": Strategy(MAS, _fixed(lambda_reg=1.0, alpha=0.5), all_labels=True),
-    "agem": Strategy(AGEM, lambda budget, **o: {"sample_size": budget.batch_size, **_patterns(budget, **o)}),
+    "agem": Strategy(AGEM, _agem),
     "gem": Strategy(GEM, _patterns),
     "gdumb": Strategy(GDumb, _buffer()),
     "der": Strategy(DER, _replayed(), all_labels=True),
