@@ -8,7 +8,7 @@ Their further settings are Avalanche's or the cited papers' defaults, not tuned 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 from avalanche.training import (
@@ -184,11 +184,30 @@ def check_strategies(names: Iterable[str], options: Mapping[str, Arguments] | No
 
 
 def _check_options(name: str, options: Arguments) -> None:
-    strategy = STRATEGIES[name]
-    try:
-        arguments = strategy.arguments(Budget(1, 0, 1, (1, 1)), **options)
-    except TypeError as error:
-        raise ValueError(f"options of {name}: {error}") from error
-    unknown = arguments.keys() - signature(strategy.template).parameters
+    known = _options_of(STRATEGIES[name])
+    unknown = [str(option) for option in options if option not in known]
     if unknown:
-        raise ValueError(f"options of {name}: {strategy.template.__name__} has no {', '.join(sorted(unknown))}")
+        there = f"some of {', '.join(known)}" if known else "none"
+        raise ValueError(f"options of {name}: expected {there}; got {', '.join(unknown)}")
+    try:
+        STRATEGIES[name].arguments(_TRIAL, **options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"options of {name}: {error}") from error
+
+
+def _options_of(strategy: Strategy) -> list[str]:
+    """Name the options that a strategy takes: its own, and those that it hands on to its plugin or template."""
+    own = list(signature(strategy.arguments).parameters.values())[1:]
+    names = [p.name for p in own if p.kind is not Parameter.VAR_KEYWORD]
+    if len(names) < len(own):
+        plugins = strategy.arguments(_TRIAL).get("plugins")
+        names += signature(type(plugins[-1]) if plugins else strategy.template).parameters
+    return [name for name in dict.fromkeys(names) if name not in _SHARED]
+
+
+_TRIAL = Budget(memory=1, seed=0, batch_size=1, sizes=(1, 1))
+_SHARED = (
+    *("model", "optimizer", "criterion", "train_mb_size", "train_epochs", "eval_mb_size", "device", "plugins"),
+    *("evaluator", "eval_every", "peval_mode", "args", "base_kwargs", "kwargs"),
+)
+"""What a comparison gives every strategy, or keeps at its default: no options."""
