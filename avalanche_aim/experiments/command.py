@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from .comparison import Comparison
-from .configuration import BENCHMARKS, PRECISIONS, Configuration
+from .configuration import BENCHMARKS, PRECISIONS, Configuration, check_names
 from .plots import draw_results
 from .strategies import STRATEGIES
 from .tables import results_table
@@ -99,7 +99,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings such as 'epochs: 3', got {type(values).__name__}")
-    Configuration.of(values, str(path))
+    check_names(values, str(path))  # values are checked with those of the command line, which may complete them
     return values
 
 
