@@ -126,8 +126,11 @@ class Configuration:
 
         :param strategy: its strategy.
         """
-        shared = {name: value for name, value in self.plain().items() if name not in VARIED}
-        return {**shared, "options": self.options.get(strategy, {})}
+        return {**self.shared(), "options": self.options.get(strategy, {})}
+
+    def shared(self) -> dict[str, Any]:
+        """Return what all runs kept in one folder are asked for, as plain data."""
+        return {name: value for name, value in self.plain().items() if name not in VARIED}
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of the runs of one seed.
