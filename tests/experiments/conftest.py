@@ -40,7 +40,10 @@ def configuration() -> Callable[..., Configuration]:
 def history() -> History:
     """Return a history of two monitored iterations and one merge."""
     merge = MergeRecord(1, 2, "interval", 2, 2, 0.25, 0, 0, 1.5, 1, 0.6, 0.4, 2, 3, 1.25, 0.75, True)
-    losses = [MonitorRecord(1, 1, 0.5, 1.0, None, "collecting", False), MonitorRecord(1, 2, 0.5, 2.0, 1.5, "active", True)]
+    losses = [
+        MonitorRecord(1, 1, 0.5, 1.0, None, "collecting", False),
+        MonitorRecord(1, 2, 0.5, 2.0, 1.5, "active", True),
+    ]
     return History([merge], losses)
 
 

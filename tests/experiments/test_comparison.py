@@ -211,7 +211,9 @@ def test_a_failed_run_is_tried_again(stage: Stage, compare: Callable[..., Compar
     assert read(tmp_path / "out")["failed"] == []
 
 
-def test_where_all_fails_there_are_only_failures(stage: Stage, compare: Callable[..., Comparison], tmp_path: Path) -> None:
+def test_where_all_fails_there_are_only_failures(
+    stage: Stage, compare: Callable[..., Comparison], tmp_path: Path
+) -> None:
     stage.errors |= {"naive": RuntimeError("a"), "aim": RuntimeError("b")}
     made = compare()
     assert (len(made.failures), made.results) == (2, [])

@@ -40,14 +40,14 @@ def test_r_is_drawn_for_the_first_order_and_seed_and_signals_for_all(
 
 
 @pytest.mark.parametrize("r", [((80.0,),), ((), (60.0, 90.0)), ((None,), (60.0, 90.0))])
-def test_an_r_with_gaps_can_be_drawn(r: tuple[tuple[float | None, ...], ...], result_of: ResultOf, tmp_path: Path) -> None:
+def test_an_r_with_gaps_can_be_drawn(
+    r: tuple[tuple[float | None, ...], ...], result_of: ResultOf, tmp_path: Path
+) -> None:
     (file,) = draw_results([result_of(r=r)], tmp_path)
     assert file.read_bytes().startswith(PNG)
 
 
-def test_a_history_that_was_read_back_can_be_drawn(
-    result_of: ResultOf, history: History, tmp_path: Path
-) -> None:
+def test_a_history_that_was_read_back_can_be_drawn(result_of: ResultOf, history: History, tmp_path: Path) -> None:
     lost = replace(history.iterations[0], historical_loss=None)  # what is not finite comes back as None
     back = result_of("aim", history=History(history.merges, [lost, *history.iterations[1:]]))
     assert len(draw_results([back], tmp_path)) == 2

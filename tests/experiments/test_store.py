@@ -196,7 +196,7 @@ def test_a_folder_takes_runs_with_the_same_settings_only(runs: RunStore, result_
     runs.save(result_of(), {**ASKED, "options": {"window": 7}})
     shared = {name: value for name, value in ASKED.items() if name != "options"}
     runs.check(shared)
-    with pytest.raises(ValueError, match="naive_order-1_seed-0.json .*memory 0.02, now 8"):
+    with pytest.raises(ValueError, match=r"naive_order-1_seed-0.json .*memory 0.02, now 8"):
         runs.check({**shared, "memory": 8})
 
 

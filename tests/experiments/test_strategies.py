@@ -268,7 +268,7 @@ def test_an_unknown_option_is_refused_with_those_there_are(name: str, option: st
 
 
 def test_a_value_that_a_plugin_refuses_is_told_with_the_strategy() -> None:
-    with pytest.raises(ValueError, match="options of aim: .*window"):
+    with pytest.raises(ValueError, match=r"options of aim: .*window"):
         check_strategies(["aim"], {"aim": {"window": 0}})
 
 
