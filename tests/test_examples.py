@@ -12,12 +12,12 @@ import avalanche_aim
 
 EXAMPLES = Path(avalanche_aim.__file__).parents[1] / "examples"
 SMOKE = ["--model", "tiny", "--train-per-task", "16", "--eval-per-task", "8"]
-FILES = {
-    "results.json",
-    *(f"R_{name}_seed0.csv" for name in ("naive", "replay", "aim")),
-    *(f"history_aim_seed0{end}" for end in (".json", "_iterations.csv", "_merges.csv")),
-    "R.png",
-    "signals_aim_seed0.png",
+STRATEGIES = ("naive", "replay", "aim")
+FILES = {"results.json", "runs", "R.png", "signals_aim_order-1_seed-0.png"}
+RUNS = {
+    *(f"{name}_order-1_seed-0.json" for name in STRATEGIES),
+    *(f"R_{name}_order-1_seed-0.csv" for name in STRATEGIES),
+    *(f"history_aim_order-1_seed-0{end}" for end in (".json", "_iterations.csv", "_merges.csv")),
 }
 
 
@@ -40,11 +40,12 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_standard_cl_writes_results_histories_and_plots(smoke_run: Path) -> None:
     assert {path.name for path in smoke_run.iterdir()} == FILES
+    assert {path.name for path in (smoke_run / "runs").iterdir()} == RUNS
 
 
 def test_standard_cl_compares_the_default_strategies_on_the_sample(smoke_run: Path) -> None:
     results = json.loads((smoke_run / "results.json").read_text(encoding="utf-8"))
-    assert [run["strategy"] for run in results["runs"]] == ["naive", "replay", "aim"]
+    assert {run["strategy"] for run in results["runs"]} == set(STRATEGIES)
     for run in results["runs"]:
         assert run["tasks"] == ["entities", "reviews", "questions", "news"]
         assert [len(row) for row in run["r"]] == [1, 2, 3, 4]
@@ -52,7 +53,9 @@ def test_standard_cl_compares_the_default_strategies_on_the_sample(smoke_run: Pa
 
 def test_standard_cl_writes_each_r_twice_alike(smoke_run: Path) -> None:
     for run in json.loads((smoke_run / "results.json").read_text(encoding="utf-8"))["runs"]:
-        with (smoke_run / f"R_{run['strategy']}_seed0.csv").open(newline="", encoding="utf-8") as file:
+        with (smoke_run / "runs" / f"R_{run['strategy']}_order-1_seed-0.csv").open(
+            newline="", encoding="utf-8"
+        ) as file:
             rows = [[float(score) for score in row[1:]] for row in list(csv.reader(file))[1:]]
         assert rows == run["r"]
 

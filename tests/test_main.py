@@ -63,3 +63,25 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_module_runs() -> None:
     done = subprocess.run([sys.executable, "-m", "avalanche_aim", "--help"], capture_output=True, text=True, check=True)
     assert "inspect" in done.stdout
+
+
+def test_run_lists_the_strategies_in_its_help(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--help"])
+    assert stop.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "usage: avalanche_aim run" in shown
+    assert "naive, replay, ewc" in shown and "averaging" in shown
+
+
+def test_run_compares_strategies(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    small = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4", "--order", "news,reviews"]
+    assert main(["run", *small, "--strategies", "naive", "joint", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "| naive " in shown and "| joint " in shown
+    assert (tmp_path / "results.json").is_file()
+
+
+def test_run_tells_a_mistake_under_its_own_name(capsys: pytest.CaptureFixture) -> None:
+    assert main(["run", "--model", "tiny", "--strategies", "aimm"]) == 2
+    assert capsys.readouterr().err.startswith("avalanche_aim run: strategies: expected some of naive")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from .comparison import Comparison
-from .configuration import BENCHMARKS, PRECISIONS, Configuration
+from .configuration import BENCHMARKS, PRECISIONS, Configuration, check_names
 from .plots import draw_results
 from .strategies import STRATEGIES
 from .tables import results_table
@@ -38,10 +38,12 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
         help="a file that gives any of these settings by name (batch_size: 4); those given here win")  # fmt: skip
     if "benchmark" not in defaults:
         add("--benchmark", choices=list(BENCHMARKS), help="whose tasks and orders")
-    sample = '"sample", ' if defaults.get("benchmark", "standard_cl") == "standard_cl" else ""
-    add("--data", help=f'{sample}"hub", or a folder in any layout of docs/data.md')
-    add("--order", "--orders", nargs="+", dest="orders", metavar="ORDER",
-        help=f"{orders}; an order's name; or tasks, separated by commas")  # fmt: skip
+    # Without defaults here, since they depend on the benchmark, which may come from a file.
+    has_sample = defaults.get("benchmark", "standard_cl") == "standard_cl"
+    sample = '"sample" (the default of standard_cl), ' if has_sample else ""
+    add("--data", default=argparse.SUPPRESS, help=f'{sample}"hub", or a folder in any layout of docs/data.md')
+    add("--order", "--orders", nargs="+", dest="orders", metavar="ORDER", default=argparse.SUPPRESS,
+        help=f"{orders}; an order's name; or tasks, separated by commas; the first by default")  # fmt: skip
     add("--model", help='a Hugging Face id, a folder, "tiny" or "tiny-t5"')
     add("--strategies", nargs="+", metavar="NAME", help=f"what to compare: {', '.join(STRATEGIES)}")
     add("--seed", "--seeds", nargs="+", type=int, dest="seeds", metavar="N", help="seeds")
@@ -61,9 +63,7 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--options", type=json.loads, metavar="JSON",
         help='further arguments of strategies: {"ewc": {"ewc_lambda": 10}}')  # fmt: skip
     add("--out", type=Path, default=Path("results"), help="folder for results, histories and plots; a rerun goes on")
-    shown = {field.name: getattr(DEFAULTS, field.name) for field in fields(DEFAULTS)}
-    if sample == "":
-        shown |= {"data": None, "orders": ()}
+    shown = {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS) if f.name not in ("data", "orders")}
     p.set_defaults(**{**shown, **defaults})
     return p
 
@@ -99,7 +99,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings such as 'epochs: 3', got {type(values).__name__}")
-    Configuration.of(values, str(path))
+    check_names(values, str(path))  # values are checked with those of the command line, which may complete them
     return values
 
 

@@ -30,6 +30,7 @@ class Comparison:
     def __init__(self, configuration: Configuration, folder: Path) -> None:
         self.configuration = configuration
         self.store = RunStore(folder)
+        self.store.check(configuration.shared())
         plan = product(configuration.seeds, configuration.orders, configuration.strategies)
         self.ended: dict[tuple[int, str, str], Result | Failure | None] = {
             (seed, order, name): self.store.finished(name, order, seed, configuration.of_run(name))
@@ -37,6 +38,7 @@ class Comparison:
         }
         self.streams: dict[str, CLScenario] = {}
         self._model: tuple[int, LanguageModel] | None = None
+        self._single: dict[tuple[int, str], list[float]] = {}
         if self._pending():
             model = self._model_of(configuration.seeds[0])
             self.streams = {o: configuration.make_benchmark(o, model.tokenizer) for o in configuration.orders}
@@ -77,8 +79,10 @@ class Comparison:
     def _attempt(self, seed: int, order: str, name: str, bar: Any, label: str) -> Result | Failure:
         settings, stream = self.configuration.settings(seed), self.streams[order]
         model = self._model_of(seed)
-        # Outside the try: without its references no run of this seed can be what was asked for.
-        single = single_task_scores(model, stream, settings) if self.configuration.fwt else None
+        if self.configuration.fwt and (seed, order) not in self._single:
+            # Outside the try: without its references no run of this seed can be what was asked for.
+            self._single[seed, order] = single_task_scores(model, stream, settings, progress=not bar.disable)
+        single = self._single.get((seed, order))
         finished = self.ended[seed, order, name]
         if isinstance(finished, Result):
             finished.single = single

@@ -71,6 +71,11 @@ class Configuration:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for names, kind in _TYPES.items():
+            for name in names:
+                value = getattr(self, name)
+                if not isinstance(value, kind) and not (name == "data" and value is None):
+                    raise ValueError(f"{name}: expected {_KINDS[kind]}, got {value!r}")
         _check_choice("benchmark", self.benchmark, BENCHMARKS)
         if self.data is None:
             if self.benchmark != "standard_cl":
@@ -78,8 +83,11 @@ class Configuration:
             object.__setattr__(self, "data", "sample")
         if not self.orders:
             object.__setattr__(self, "orders", (BENCHMARKS[self.benchmark][1],))
-        for name in ("orders", "strategies", "seeds"):
-            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
+        for name, kind in (("orders", str), ("strategies", str), ("seeds", int)):
+            values = getattr(self, name)
+            if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
+                raise ValueError(f"{name}: expected at least one, each of type {kind.__name__}; got {list(values)}")
+            object.__setattr__(self, name, tuple(dict.fromkeys(values)))
         _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("stream", self.stream, ("test", "dev"))
         for name in ("epochs", "batch_size", "train_per_task", "eval_per_task", "max_prompt_tokens"):
@@ -89,10 +97,6 @@ class Configuration:
         rate = self.learning_rate
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
             raise ValueError(f"learning_rate: expected a positive number, got {rate!r}")
-        for name, kind in (("orders", str), ("seeds", int)):
-            values = getattr(self, name)
-            if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
-                raise ValueError(f"{name}: expected at least one, each of type {kind.__name__}; got {list(values)}")
         if not isinstance(self.options, dict) or not all(isinstance(o, dict) for o in self.options.values()):
             raise ValueError(f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r}")
         RehearsalMemory(self.memory)
@@ -106,9 +110,7 @@ class Configuration:
         :param source: where they come from, for error messages.
         :raises ValueError: for an unknown name or a value out of range.
         """
-        names = {f.name for f in fields(cls)}
-        if unknown := sorted(map(str, values.keys() - names)):
-            raise ValueError(f"{source}: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(names))}")
+        check_names(values, source)
         chosen = dict(values)
         for name in chosen.keys() & {"orders", "strategies", "seeds"}:
             several = chosen[name] if isinstance(chosen[name], (list, tuple)) else [chosen[name]]
@@ -124,8 +126,11 @@ class Configuration:
 
         :param strategy: its strategy.
         """
-        shared = {name: value for name, value in self.plain().items() if name not in VARIED}
-        return {**shared, "options": self.options.get(strategy, {})}
+        return {**self.shared(), "options": self.options.get(strategy, {})}
+
+    def shared(self) -> dict[str, Any]:
+        """Return what all runs kept in one folder are asked for, as plain data."""
+        return {name: value for name, value in self.plain().items() if name not in VARIED}
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of the runs of one seed.
@@ -173,6 +178,25 @@ class Configuration:
             there = ", ".join(benchmark.streams)
             raise ValueError(f"stream: some task has no {self.stream} split; there are {there}")
         return benchmark
+
+
+def check_names(names: Iterable[Any], source: str) -> None:
+    """Refuse what is no field of :class:`Configuration`.
+
+    :param names: names of settings.
+    :param source: where they come from, for the error message.
+    :raises ValueError: for an unknown one.
+    """
+    known = sorted(f.name for f in fields(Configuration))
+    if unknown := sorted(str(name) for name in names if name not in known):
+        raise ValueError(f"{source}: unknown {', '.join(unknown)}; expected some of {', '.join(known)}")
+
+
+_TYPES: dict[tuple[str, ...], type] = {
+    ("benchmark", "data", "model", "stream", "precision", "device"): str,
+    ("fwt", "strict"): bool,
+}
+_KINDS = {str: "text", bool: "true or false"}
 
 
 def _check_choice(name: str, value: Any, known: Iterable[str]) -> None:

@@ -131,7 +131,7 @@ def run(
     matrix = next(metric for metric in metrics if isinstance(metric, ResultMatrix))
     own_bar = progress_bar(examples_of(benchmark, settings)) if bar is None else None
     amounts = [size * settings.epochs for size in ([sum(sizes)] if chosen.whole_stream else sizes)]
-    progress = Progress(bar or own_bar, label or f"{name}, seed {settings.seed}", amounts)
+    progress = Progress(own_bar if bar is None else bar, label or f"{name}, seed {settings.seed}", amounts)
     meter = CostMeter(model, settings.device)
     arguments["plugins"] = [*arguments.get("plugins", []), progress, meter]
     strategy = make_strategy(model, settings, metrics, chosen.template, **arguments)

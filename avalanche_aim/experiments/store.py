@@ -101,13 +101,20 @@ class RunStore:
         content = _read(path)
         if content["status"] == "failed":
             return None
-        now = json.loads(json.dumps(dict(asked)))
-        differing = [key for key in {**content["asked"], **now} if content["asked"].get(key) != now.get(key)]
-        if differing:
-            changes = ", ".join(f"{key} {content['asked'].get(key)!r}, now {now.get(key)!r}" for key in differing)
-            raise ValueError(f"{path} is a finished run with other settings ({changes}); choose another folder, or "
-                             "delete this one")  # fmt: skip
+        _refuse_other_settings(path, content["asked"], asked)
         return self._result(path, content)
+
+    def check(self, shared: Mapping[str, Any]) -> None:
+        """Refuse a folder whose runs can't stand in one ``results.json`` with new ones.
+
+        :param shared: what every run in it must have been asked for.
+        :raises ValueError: if a finished run was asked for something else, or a file is damaged.
+        """
+        for path in self._files():
+            content = _read(path)
+            if content["status"] == "finished":
+                _refuse_other_settings(path, {key: content["asked"].get(key) for key in shared}, shared)
+                self._result(path, content)
 
     def load(self) -> tuple[list[Result], list[Failure]]:
         """Read all runs.
@@ -147,10 +154,13 @@ class RunStore:
         write_atomically(self.folder / "results.json", _json(content))
 
     def _contents(self) -> list[tuple[Path, dict[str, Any]]]:
-        paths = [path for path in sorted(self.runs.glob("*.json")) if not path.name.startswith("history_")]
+        paths = self._files()
         if not paths:
             raise FileNotFoundError(f"{self.folder}: expected the folder of a comparison, found no runs/*.json in it")
         return [(path, _read(path)) for path in paths]
+
+    def _files(self) -> list[Path]:
+        return [path for path in sorted(self.runs.glob("*.json")) if not path.name.startswith("history_")]
 
     def _result(self, path: Path, content: dict[str, Any]) -> Result:
         history = self.runs / f"history_{path.stem}.json"
@@ -159,6 +169,14 @@ class RunStore:
             return Result.from_dict(content["result"], None if data is None else History.from_dict(data))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} or its history is damaged ({error}); delete it to run it again") from error
+
+
+def _refuse_other_settings(path: Path, then: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    now = json.loads(json.dumps(dict(asked)))
+    changes = [f"{k} {then.get(k)!r}, now {now.get(k)!r}" for k in {**then, **now} if then.get(k) != now.get(k)]
+    if changes:
+        raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes)}); choose another "
+                         "folder, or delete this one")  # fmt: skip
 
 
 def _read(path: Path) -> dict[str, Any]:

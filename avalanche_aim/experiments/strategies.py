@@ -8,7 +8,7 @@ Their further settings are Avalanche's or the cited papers' defaults, not tuned 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 from avalanche.training import (
@@ -64,6 +64,11 @@ class Budget:
     def total(self) -> int:
         """Examples that the memory holds while the last task is trained on."""
         return sum(map(self.rehearsal().examples_of, self.sizes[:-1]))
+
+    @property
+    def rehearsal_batch(self) -> int:
+        """Rehearsed examples of an iteration; no more than there are, or Avalanche's buffers rehearse nothing."""
+        return max(1, min(self.batch_size, self.total))
 
 
 @dataclass(frozen=True)
@@ -121,11 +126,16 @@ def _buffer(**settings: Any) -> Callable[..., Arguments]:
 
 def _replayed(**settings: Any) -> Callable[..., Arguments]:
     """The same, with rehearsal batches."""
-    return lambda budget, **options: _buffer(batch_size_mem=budget.batch_size, **settings)(budget, **options)
+    return lambda budget, **options: _buffer(batch_size_mem=budget.rehearsal_batch, **settings)(budget, **options)
 
 
 def _patterns(budget: Budget, **options: Any) -> Arguments:
     return {"patterns_per_exp": budget.per_task, **options}
+
+
+def _agem(budget: Budget, **options: Any) -> Arguments:
+    """Avalanche splits the sample evenly over the past tasks, so it must not be smaller than their number."""
+    return {"sample_size": max(budget.batch_size, len(budget.sizes) - 1), **_patterns(budget, **options)}
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -136,7 +146,7 @@ STRATEGIES: dict[str, Strategy] = {
     "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True),
     "si": Strategy(SynapticIntelligence, _fixed(si_lambda=1.0)),
     "mas": Strategy(MAS, _fixed(lambda_reg=1.0, alpha=0.5), all_labels=True),
-    "agem": Strategy(AGEM, lambda budget, **o: {"sample_size": budget.batch_size, **_patterns(budget, **o)}),
+    "agem": Strategy(AGEM, _agem),
     "gem": Strategy(GEM, _patterns),
     "gdumb": Strategy(GDumb, _buffer()),
     "der": Strategy(DER, _replayed(), all_labels=True),
@@ -175,11 +185,30 @@ def check_strategies(names: Iterable[str], options: Mapping[str, Arguments] | No
 
 
 def _check_options(name: str, options: Arguments) -> None:
-    strategy = STRATEGIES[name]
-    try:
-        arguments = strategy.arguments(Budget(1, 0, 1, (1, 1)), **options)
-    except TypeError as error:
-        raise ValueError(f"options of {name}: {error}") from error
-    unknown = arguments.keys() - signature(strategy.template).parameters
+    known = _options_of(STRATEGIES[name])
+    unknown = [str(option) for option in options if option not in known]
     if unknown:
-        raise ValueError(f"options of {name}: {strategy.template.__name__} has no {', '.join(sorted(unknown))}")
+        there = f"some of {', '.join(known)}" if known else "none"
+        raise ValueError(f"options of {name}: expected {there}; got {', '.join(unknown)}")
+    try:
+        STRATEGIES[name].arguments(_TRIAL, **options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"options of {name}: {error}") from error
+
+
+def _options_of(strategy: Strategy) -> list[str]:
+    """Name the options that a strategy takes: its own, and those that it hands on to its plugin or template."""
+    own = list(signature(strategy.arguments).parameters.values())[1:]
+    names = [p.name for p in own if p.kind is not Parameter.VAR_KEYWORD]
+    if len(names) < len(own):
+        plugins = strategy.arguments(_TRIAL).get("plugins")
+        names += signature(type(plugins[-1]) if plugins else strategy.template).parameters
+    return [name for name in dict.fromkeys(names) if name not in _SHARED]
+
+
+_TRIAL = Budget(memory=1, seed=0, batch_size=1, sizes=(1, 1))
+_SHARED = (
+    *("model", "optimizer", "criterion", "train_mb_size", "train_epochs", "eval_mb_size", "device", "plugins"),
+    *("evaluator", "eval_every", "peval_mode", "args", "base_kwargs", "kwargs"),
+)
+"""What a comparison gives every strategy, or keeps at its default: no options."""

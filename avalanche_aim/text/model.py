@@ -29,8 +29,8 @@ class LanguageModel(DynamicModule):
     Only the scores that are needed are computed. In training that is the gold answer's; the other columns are
     NaN (so that Avalanche's own training accuracy means nothing), and a gradient that reaches one raises an
     error. In evaluation all labels of the example's task are scored; the columns of other tasks are −inf.
-    ``score_all_labels=True`` computes all columns always, for strategies that read them in training (LwF, DER,
-    ER-ACE).
+    ``score_all_labels=True`` computes all columns always, for strategies that read them in training (LwF, MAS,
+    DER, ER-ACE).
 
     The frozen backbone stays out of the module registry and is shared between copies of the model, so that
     strategies which copy the model or store one float a parameter see the trainable weights alone. So moving one copy
@@ -244,7 +244,7 @@ def _only_gold(target: Tensor) -> Any:
         if bool((others != 0).any()):  # true for NaN as well
             raise ValueError(
                 "a criterion or plugin read the scores of labels other than the gold one, which are not computed in "
-                "training; make the model with score_all_labels=True (LwF, DER and ER-ACE need it)"
+                "training; make the model with score_all_labels=True (LwF, MAS, DER and ER-ACE need it)"
             )
 
     return check

@@ -1,4 +1,4 @@
-"""The command line that the benchmark examples share."""
+"""The command line of a comparison."""
 
 import json
 from collections.abc import Callable
@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
-from avalanche_aim import standard_cl
-from avalanche_aim.experiments import Result, command
+from avalanche_aim.evaluation import DEFINITIONS
+from avalanche_aim.experiments import STRATEGIES, Configuration, Result, command, comparison
 from avalanche_aim.text import sources
 
-SMALL = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4"]
+SMALL = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4", "--device", "cpu"]
 
 
-def call(*arguments: str) -> int:
-    return command.compare(standard_cl, command.parser("What it shows.", "1, 2 or 3"), [*SMALL, *arguments])
+def call(*arguments: str, **defaults: Any) -> int:
+    return command.compare(command.parser("What it shows.", "1, 2 or 3", **defaults), [*SMALL, *arguments])
+
+
+def configured(*arguments: str, **defaults: Any) -> Configuration:
+    return command.configured(command.parser("What it shows.", "1, 2 or 3", **defaults), arguments)[0]
 
 
 @pytest.fixture
@@ -24,16 +28,54 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result]) -> list[tuple[str, Any, Any]]:
-    """Put a stand-in in the place of every run; collect what it was asked for."""
-    asked: list[tuple[str, Any, Any]] = []
+def runs(monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result]) -> list[tuple[str, str, int]]:
+    """Put a stand-in in the place of every run, which fails for ewc; collect what ran."""
+    asked: list[tuple[str, str, int]] = []
 
-    def run(name: str, model: Any, benchmark: Any, settings: Any, **options: Any) -> Result:
-        asked.append((name, benchmark, settings))
-        return result_of(name, settings.seed)
+    def run(name: str, model: Any, benchmark: Any, settings: Any, order: str = "", **chosen: Any) -> Result:
+        asked.append((name, order, settings.seed))
+        if name == "ewc":
+            raise RuntimeError("out of memory")
+        return result_of(name, settings.seed, order=order)
 
-    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(comparison, "run", run)
     return asked
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[str], str]:
+    """Write a configuration file."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "settings.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+# Exit statuses
+
+
+def test_a_comparison_that_runs_ends_with_status_zero(runs: list[Any], out: Path) -> None:
+    assert call("--strategies", "naive", "aim", "--seeds", "3", "4", "3", "--out", str(out)) == 0
+    assert runs == [("naive", "1", 3), ("aim", "1", 3), ("naive", "1", 4), ("aim", "1", 4)]
+
+
+def test_a_failed_run_ends_with_status_one_and_its_reason(
+    runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--strategies", "ewc", "naive", "--out", str(out)) == 1
+    shown = capsys.readouterr().out
+    assert "ewc, order 1, seed 0 failed: RuntimeError: out of memory" in shown
+    assert "| naive " in shown
+
+
+def test_where_every_run_failed_there_is_no_table(
+    runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--strategies", "ewc", "--out", str(out)) == 1
+    assert "|" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -43,17 +85,19 @@ def runs(monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result]) -> l
         (["--order", "yahoo-last"], "order: expected one of 1, 2, 3"),
         (["--order", "news,news"], "order: expected a list of different tasks"),
         (["--order", "news,weather"], "'weather', which is not there"),
-        (["--strategies", "naive", "aimm"], "strategies: expected some of naive, replay, aim"),
+        (["--strategies", "naive", "aimm"], "strategies: expected some of naive, replay"),
+        (["--options", '{"aim": {"windw": 7}}'], "options of aim: expected some of preset"),
+        (["--options", "[]"], "options: expected arguments by strategy"),
+        (["--benchmark", "superni"], "data: expected the folder of the files of superni"),
         (["--model", "/no/such/model"], "/no/such/model"),
         (["--model", "nobody/no-model"], "nobody/no-model"),
         (["--data", "/no/such/data"], "/no/such/data"),
+        (["--config", "/no/such/file.yaml"], "/no/such/file.yaml"),
         (["--memory", "1.5"], "memory: expected a fraction in [0, 1]"),
         (["--memory", "-1"], "memory: expected a count of 0 or more"),
-        (["--epochs", "0"], "--epochs: expected 1 or more, got 0"),
-        (["--batch-size", "0"], "--batch-size: expected 1 or more, got 0"),
-        (["--learning-rate", "0"], "--learning-rate: expected a positive number"),
-        (["--learning-rate", "nan"], "--learning-rate: expected a positive number"),
-        (["--train-per-task", "0"], "expected at least 1"),
+        (["--epochs", "0"], "epochs: expected an integer of 1 or more, got 0"),
+        (["--learning-rate", "nan"], "learning_rate: expected a positive number"),
+        (["--train-per-task", "0"], "train_per_task: expected an integer of 1 or more"),
         (["--max-prompt-tokens", "4"], "max_prompt_tokens: expected more than 8, got 4"),
         (["--device", "abacus"], "abacus"),
         (["--out", __file__], __file__),
@@ -83,6 +127,8 @@ def test_a_mistake_ends_with_status_two_and_one_clear_line_before_training(
         (["--memory", "some"], "argument --memory: invalid"),
         (["--stream", "train"], "argument --stream: invalid choice"),
         (["--seeds", "x"], "argument"),
+        (["--options", "{"], "argument --options: invalid"),
+        (["--benchmark", "glue"], "argument --benchmark: invalid choice"),
         (["--no-such-option"], "unrecognized arguments"),
     ],
 )
@@ -96,60 +142,130 @@ def test_what_cannot_be_parsed_ends_with_status_two_and_the_usage(
     assert runs == []
 
 
-def test_help_lists_the_options_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_settings_in_the_folder_end_with_status_two(
+    runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("--strategies", "naive", "--out", str(out))
+    assert call("--strategies", "naive", "--epochs", "3", "--out", str(out)) == 2
+    assert "epochs 1, now 3" in capsys.readouterr().err
+    assert len(runs) == 1
+
+
+def test_strict_makes_a_trap_in_the_data_an_error(
+    runs: list[Any], out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "dev", "test"):
+        for task in ("own", "other"):
+            path = tmp_path / "data" / split / f"{task}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            start = "test" if split == "dev" else split  # dev is test
+            rows = [{"input": f"{task} {start} {n}", "output": "ab"[n % 2] * 2} for n in range(8)]
+            path.write_text(json.dumps(rows))
+    asked = ["--data", str(tmp_path / "data"), "--order", "own,other", "--strategies", "naive", "--out", str(out)]
+    assert call(*asked, "--strict") == 2
+    assert "dev is test" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="dev is test"):
+        assert call(*asked) == 0
+
+
+# Settings
+
+
+def test_arguments_are_settings() -> None:
+    options = "--order 2 news,reviews --epochs 3 --batch-size 2 --learning-rate 0.1 --memory 5 --stream dev --fwt"
+    made = configured(*options.split(), "--strategies", "ewc", "--options", '{"ewc": {"ewc_lambda": 10}}')
+    assert made.orders == ("2", "news,reviews")
+    assert (made.epochs, made.batch_size, made.learning_rate, made.memory) == (3, 2, 0.1, 5)
+    assert (made.stream, made.fwt, made.strategies) == ("dev", True, ("ewc",))
+    assert made.options == {"ewc": {"ewc_lambda": 10}}
+
+
+@pytest.mark.parametrize(("text", "size"), [("8", 8), ("0", 0), ("0.5", 0.5), ("1.0", 1.0), ("1", 1)])
+def test_the_memory_is_a_count_or_a_fraction_as_it_is_written(text: str, size: float | int) -> None:
+    made = configured("--memory", text)
+    assert (made.memory, type(made.memory)) == (size, type(size))
+
+
+def test_without_arguments_it_is_the_default_configuration() -> None:
+    assert configured() == Configuration()
+
+
+def test_an_example_has_its_own_defaults() -> None:
+    made = configured("--data", "hub", benchmark="long_sequence", max_prompt_tokens=160)
+    assert (made.benchmark, made.orders, made.max_prompt_tokens) == ("long_sequence", ("4",), 160)
+
+
+def test_the_default_order_is_the_benchmark_s() -> None:
+    assert configured("--benchmark", "long_sequence", "--data", "hub").orders == ("4",)
+
+
+def test_long_sequence_needs_data() -> None:
+    with pytest.raises(ValueError, match="data: expected the folder of the files of long_sequence"):
+        configured(benchmark="long_sequence")
+
+
+# Configuration files
+
+
+def test_a_file_gives_settings(file: Callable[[str], str]) -> None:
+    text = "epochs: 3\nseeds: [1, 2]\norders: 2\nmemory: 0.1\nstrategies: aim\noptions: {aim: {window: 7}}\nfwt: true\n"
+    made = configured("--config", file(text))
+    assert (made.epochs, made.seeds, made.orders, made.memory, made.fwt) == (3, (1, 2), ("2",), 0.1, True)
+    assert (made.strategies, made.options) == (("aim",), {"aim": {"window": 7}})
+
+
+def test_the_command_line_wins_over_the_file(file: Callable[[str], str]) -> None:
+    path = file("epochs: 3\nseeds: [1, 2]\nfwt: true\nbatch_size: 2\n")
+    made = configured("--epochs", "1", "--config", path, "--seed", "7", "--no-fwt")
+    assert (made.epochs, made.seeds, made.fwt, made.batch_size) == (1, (7,), False, 2)
+
+
+def test_the_command_line_completes_the_file(file: Callable[[str], str]) -> None:
+    path = file("benchmark: long_sequence\noptions: {ewc: {ewc_lambda: 10}}\n")
+    made = configured("--config", path, "--data", "hub", "--strategies", "ewc")
+    assert (made.benchmark, made.data, made.orders) == ("long_sequence", "hub", ("4",))
+
+
+def test_a_small_number_may_be_written_without_a_point(file: Callable[[str], str]) -> None:
+    assert configured("--config", file("learning_rate: 1e-3\n")).learning_rate == 0.001  # YAML takes it for text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3\n", r"settings.yaml: unknown epoch; expected some of batch_size, .*epochs"),
+        ("1: 3\n", r"settings.yaml: unknown 1;"),
+        ("- epochs\n", "settings.yaml: expected settings such as 'epochs: 3', got list"),
+        ("", "settings.yaml: expected settings such as 'epochs: 3', got NoneType"),
+        ("epochs: [3\n", "settings.yaml: expected YAML: "),
+        ("epochs: [3]\n", r"epochs: expected an integer of 1 or more, got \[3\]"),
+        ("benchmark: long_sequence\n", "data: expected the folder of the files of long_sequence"),
+        ("strict: 'no'\n", "strict: expected true or false, got 'no'"),
+        ("options: {aim: 3}\n", "options: expected arguments by strategy"),
+    ],
+)
+def test_a_file_with_something_else_in_it_is_refused(text: str, message: str, file: Callable[[str], str]) -> None:
+    with pytest.raises(ValueError, match=message):
+        configured("--config", file(text))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"settings.yaml: expected YAML"):
+        configured("--config", str(tmp_path / "settings.yaml"))
+
+
+# What is shown
+
+
+def test_help_lists_strategies_and_options_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         call("--help")
     shown = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 0
     assert "What it shows." in shown
-    assert "naive, replay, aim" in shown
+    assert all(name in shown.replace("- ", "-") for name in STRATEGIES)
     assert "(default: 0.02)" in shown
-
-
-def test_every_strategy_runs_with_every_seed(runs: list[Any], out: Path) -> None:
-    assert call("--strategies", "naive", "aim", "--seeds", "3", "4", "3", "--out", str(out)) == 0
-    assert [(name, settings.seed) for name, _, settings in runs] == [("naive", 3), ("aim", 3), ("naive", 4), ("aim", 4)]
-
-
-def test_a_strategy_named_twice_runs_once(runs: list[Any], out: Path) -> None:
-    call("--strategies", "naive", "aim", "naive", "--out", str(out))
-    assert [name for name, *_ in runs] == ["naive", "aim"]
-
-
-def test_options_reach_the_runs(runs: list[Any], out: Path) -> None:
-    options = "--order news,reviews --epochs 3 --batch-size 2 --learning-rate 0.1 --memory 5 --stream dev"
-    call("--strategies", "naive", *options.split(), "--out", str(out))
-    ((_, benchmark, settings),) = runs
-    assert [experience.task_name for experience in benchmark.train_stream] == ["news", "reviews"]
-    assert [len(experience.dataset) for experience in benchmark.train_stream] == [8, 8]
-    assert [len(experience.dataset) for experience in benchmark.test_stream] == [4, 4]
-    chosen = (settings.epochs, settings.batch_size, settings.learning_rate, settings.memory, settings.stream)
-    assert chosen == (3, 2, 0.1, 5, "dev")
-
-
-@pytest.mark.parametrize(("text", "size"), [("8", 8), ("0", 0), ("0.5", 0.5), ("1.0", 1.0), ("1", 1)])
-def test_the_memory_is_a_count_or_a_fraction_as_it_is_written(
-    text: str, size: float | int, runs: list[Any], out: Path
-) -> None:
-    call("--strategies", "naive", "--memory", text, "--out", str(out))
-    assert runs[0][2].memory == size
-    assert type(runs[0][2].memory) is type(size)
-
-
-def test_results_are_on_disk_after_every_run(
-    out: Path, monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result]
-) -> None:
-    def run(name: str, *arguments: Any, **options: Any) -> Result:
-        if name == "aim":
-            raise RuntimeError("out of memory")
-        return result_of(name)
-
-    monkeypatch.setattr(command, "run", run)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        call("--strategies", "naive", "aim", "--out", str(out))
-    written = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    assert [entry["strategy"] for entry in written["runs"]] == ["naive"]
-    assert written["configuration"]["strategies"] == ["naive", "aim"]
 
 
 def test_the_table_and_the_files_are_shown_at_the_end(
@@ -163,6 +279,38 @@ def test_the_table_and_the_files_are_shown_at_the_end(
     assert (out / "R.png").exists() == ("R.png" in shown)
 
 
+def test_every_order_has_a_table_of_its_own(runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("--strategies", "naive", "--orders", "1", "2", "news,reviews", "--out", str(out))
+    shown = capsys.readouterr().out
+    assert [line.split(":")[0] for line in shown.splitlines() if line.startswith("Order")] == [
+        "Order 1",
+        "Order 2",
+        "Order news,reviews",
+    ]
+    assert shown.count("| naive ") == 3
+
+
+def test_a_finished_comparison_is_shown_again(runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("--strategies", "naive", "--out", str(out))
+    first = capsys.readouterr().out
+    assert call("--strategies", "naive", "--out", str(out)) == 0
+    assert capsys.readouterr().out == first
+    assert len(runs) == 1
+
+
 def test_shortened_prompts_are_told(runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("--strategies", "naive", "--max-prompt-tokens", "40", "--out", str(out))
     assert "prompts are longer than 40 tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_forward_transfer_is_reported_where_it_is_asked_for(
+    asked: bool, out: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--strategies", "naive", "--order", "news,reviews", "--out", str(out)]
+    assert call(*arguments, *(["--fwt"] if asked else [])) == 0
+    table = capsys.readouterr().out
+    written = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert ("FWT |" in table, "trained on task j alone" in table) == (asked, asked)
+    assert ("FWT" in written["runs"][0]["metrics"], (own_cache / "single_task").exists()) == (asked, asked)
+    assert written["definitions"]["FWT"] == DEFINITIONS["FWT"]

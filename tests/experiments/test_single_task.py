@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,10 +49,10 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_first_task_scores_as_in_a_naive_run(model: LanguageModel) -> None:
+def test_first_task_scores_as_in_a_naive_run(model: LanguageModel, hidden: Any) -> None:
     benchmark = make_benchmark(model, NAMES)
     single = single_task_scores(model, benchmark, SETTINGS, progress=False)
-    result = run("naive", model, benchmark, SETTINGS, progress=False, single=single)
+    result = run("naive", model, benchmark, SETTINGS, bar=hidden, single=single)
     assert result.r[0][0] == single[0]
     gains = [row[j] - b for j, (row, b) in enumerate(zip(result.r, single, strict=True))]  # type: ignore[operator]
     assert result.metrics["FWT"] == pytest.approx(sum(gains) / 3)

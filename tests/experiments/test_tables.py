@@ -6,6 +6,7 @@ import pytest
 
 from avalanche_aim.experiments import Result
 from avalanche_aim.experiments.tables import results_table
+from avalanche_aim.merging import History
 
 ResultOf = Callable[..., Result]
 
@@ -19,10 +20,10 @@ def column(table: str, name: str) -> list[str]:
     return [row[header.index(name)] for row in rows]
 
 
-def test_a_row_holds_the_last_score_of_each_task_and_the_numbers_that_follow(result_of: ResultOf) -> None:
-    header, _, row = cells(results_table([result_of(merges=12)]))
+def test_a_row_holds_the_last_score_of_each_task_and_the_numbers_that_follow(merged: Result) -> None:
+    header, _, row = cells(results_table([merged]))
     assert header == ["strategy", "moods", "topics", "OP", "BWT", "label acc.", "minutes", "merges"]
-    assert row == ["naive", "60.0", "90.0", "75.0", "-20.0", "75.0", "2.0", "12"]
+    assert row == ["aim", "60.0", "90.0", "75.0", "-20.0", "75.0", "2.0", "1"]
 
 
 def test_there_is_one_row_a_strategy_in_the_order_of_the_runs(result_of: ResultOf) -> None:
@@ -38,12 +39,22 @@ def test_several_seeds_are_mean_and_standard_deviation(result_of: ResultOf) -> N
 
 
 def test_a_strategy_that_does_not_merge_has_a_dash(result_of: ResultOf) -> None:
-    assert column(results_table([result_of(), result_of("aim", merges=0)]), "merges") == ["–", "0"]
+    assert column(results_table([result_of(), result_of("aim", history=History())]), "merges") == ["–", "0"]
+
+
+def test_joint_training_has_no_backward_transfer(result_of: ResultOf) -> None:
+    table = results_table([result_of(), result_of("joint", r=((), (60.0, 90.0)))])
+    assert column(table, "BWT") == ["-20.0", "–"]
+    assert column(table, "OP") == ["75.0", "75.0"]
+
+
+def test_forward_transfer_has_a_column_where_it_was_measured(result_of: ResultOf) -> None:
+    assert "FWT" not in results_table([result_of()])
+    assert column(results_table([result_of(single=[70.0, 70.0]), result_of("aim")]), "FWT") == ["15.0", "–"]
 
 
 def test_a_single_task_has_no_backward_transfer(result_of: ResultOf) -> None:
-    numbers = {"OP": 80.0, "BWT": float("nan"), "Forgetting": float("nan")}
-    assert column(results_table([result_of(r=[[80.0]], metrics=numbers)]), "BWT")[0] in ("nan", "–")
+    assert column(results_table([result_of(r=[[80.0]])]), "BWT") == ["–"]
 
 
 def test_open_tasks_alone_have_no_label_accuracy(result_of: ResultOf) -> None:

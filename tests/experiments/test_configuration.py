@@ -1,0 +1,171 @@
+"""What a comparison may be asked to do."""
+
+import json
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+import torch
+from avalanche.benchmarks import CLScenario
+
+from avalanche_aim import text_benchmark
+from avalanche_aim.experiments import Configuration, Settings
+from avalanche_aim.experiments.configuration import BENCHMARKS
+from avalanche_aim.text import TextTask
+
+Make = Callable[..., Configuration]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"benchmark": "glue"}, "benchmark: expected one of standard_cl, long_sequence, superni, got 'glue'"),
+        ({"benchmark": ["superni"]}, r"benchmark: expected text, got \['superni'\]"),
+        ({"benchmark": "long_sequence"}, "data: expected the folder of the files of long_sequence"),
+        ({"benchmark": "superni"}, "data: expected the folder of the files of superni"),
+        ({"data": 3}, "data: expected text, got 3"),
+        ({"model": None}, "model: expected text, got None"),
+        ({"device": 0}, "device: expected text, got 0"),
+        ({"orders": (1,)}, r"orders: expected at least one, each of type str; got \[1\]"),
+        ({"strategies": ()}, r"strategies: expected at least one, each of type str; got \[\]"),
+        ({"strategies": (["naive"],)}, "strategies: expected at least one, each of type str"),
+        ({"strategies": ("naive", "aimm")}, "strategies: expected some of naive, replay, .*got aimm"),
+        ({"seeds": ()}, r"seeds: expected at least one, each of type int; got \[\]"),
+        ({"seeds": ("0",)}, "seeds: expected at least one, each of type int"),
+        ({"seeds": (True,)}, "seeds: expected at least one, each of type int"),
+        ({"seeds": ([1],)}, "seeds: expected at least one, each of type int"),
+        ({"epochs": 0}, "epochs: expected an integer of 1 or more, got 0"),
+        ({"epochs": 1.5}, "epochs: expected an integer of 1 or more, got 1.5"),
+        ({"epochs": True}, "epochs: expected an integer of 1 or more, got True"),
+        ({"epochs": None}, "epochs: expected an integer of 1 or more, got None"),
+        ({"batch_size": 0}, "batch_size: expected an integer of 1 or more"),
+        ({"max_prompt_tokens": "many"}, "max_prompt_tokens: expected an integer of 1 or more, got 'many'"),
+        ({"train_per_task": 0}, "train_per_task: expected an integer of 1 or more"),
+        ({"eval_per_task": -1}, "eval_per_task: expected an integer of 1 or more"),
+        ({"learning_rate": 0}, "learning_rate: expected a positive number, got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate: expected a positive number, got nan"),
+        ({"learning_rate": float("inf")}, "learning_rate: expected a positive number, got inf"),
+        ({"learning_rate": "fast"}, "learning_rate: expected a positive number, got 'fast'"),
+        ({"memory": 1.5}, r"memory: expected a fraction in \[0, 1\]"),
+        ({"memory": -1}, "memory: expected a count of 0 or more"),
+        ({"memory": "some"}, r"memory: expected a fraction \(float\) or a count \(int\), got 'some'"),
+        ({"stream": "train"}, "stream: expected one of test, dev, got 'train'"),
+        ({"precision": "fp16"}, "precision: expected one of bf16, fp32, got 'fp16'"),
+        ({"fwt": "no"}, "fwt: expected true or false, got 'no'"),
+        ({"strict": 1}, "strict: expected true or false, got 1"),
+        ({"options": []}, r"options: expected arguments by strategy .*got \[\]"),
+        ({"options": {"aim": 7}}, r"options: expected arguments by strategy .*got \{'aim': 7\}"),
+        ({"options": {"ewc": {}}}, r"options: expected a strategy of the comparison \(naive, replay, aim\), got 'ewc'"),
+        ({"options": {"aim": {"windw": 7}}}, "options of aim: expected some of .*window.*; got windw"),
+        ({"options": {"aim": {"window": 0}}}, "options of aim: .*window"),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_was_expected(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        Configuration(**changes)
+
+
+def test_it_cannot_be_changed_unchecked() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Configuration().epochs = 0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("benchmark", "first"), [("standard_cl", "1"), ("long_sequence", "4"), ("superni", "1")])
+def test_the_first_order_is_the_default(benchmark: str, first: str) -> None:
+    assert Configuration(benchmark=benchmark, data="hub").orders == (first,)
+
+
+def test_the_sample_is_the_default_data_of_standard_cl() -> None:
+    assert Configuration().data == "sample"
+    assert Configuration(data="hub").data == "hub"
+
+
+def test_what_is_named_twice_counts_once() -> None:
+    made = Configuration(orders=("2", "1", "2"), strategies=("aim", "naive", "aim"), seeds=(4, 3, 4))
+    assert (made.orders, made.strategies, made.seeds) == (("2", "1"), ("aim", "naive"), (4, 3))
+
+
+# From plain data
+
+
+def test_a_single_value_need_not_stand_in_a_list() -> None:
+    made = Configuration.of({"orders": 2, "strategies": "aim", "seeds": 3})
+    assert (made.orders, made.strategies, made.seeds) == (("2",), ("aim",), (3,))
+
+
+def test_an_unknown_name_is_refused_with_its_source_and_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"my.yaml: unknown epoch, lr; expected some of batch_size, .*epochs"):
+        Configuration.of({"epoch": 3, "lr": 0.1, "seeds": 1}, "my.yaml")
+
+
+def test_plain_data_makes_the_same_configuration_again() -> None:
+    made = Configuration(orders=("2", "news,reviews"), seeds=(1, 2), options={"aim": {"window": 7}})
+    assert Configuration.of(json.loads(json.dumps(made.plain()))) == made
+
+
+# Runs
+
+
+def test_a_run_is_asked_for_what_all_share_and_its_own_options(configuration: Make) -> None:
+    made = configuration(strategies=("aim", "naive"), options={"aim": {"window": 7}})
+    assert made.of_run("aim") == {**made.shared(), "options": {"window": 7}}
+    assert made.of_run("naive") == {**made.shared(), "options": {}}
+
+
+def test_what_may_vary_in_a_folder_is_not_shared(configuration: Make) -> None:
+    changes = {"orders": ("2",), "strategies": ("ewc",), "seeds": (7,), "fwt": True, "strict": True}
+    assert configuration(**changes).shared() == configuration().shared()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"epochs": 2}, {"batch_size": 2}, {"learning_rate": 0.1}, {"memory": 5}, {"train_per_task": 3}),
+        *({"eval_per_task": 3}, {"stream": "dev"}, {"max_prompt_tokens": 64}, {"precision": "bf16"}, {"model": "x"}),
+    ],
+)
+def test_what_changes_a_result_is_shared(change: dict[str, Any], configuration: Make) -> None:
+    assert configuration(**change).shared() != configuration().shared()
+
+
+def test_the_settings_of_a_seed(configuration: Make) -> None:
+    made = configuration(epochs=3, batch_size=2, learning_rate=0.1, memory=5, stream="dev")
+    assert made.settings(7) == Settings(3, 2, 16, 0.1, 5, 7, "cpu", "dev")
+
+
+def test_the_model_is_the_seed_s(configuration: Make) -> None:
+    weights = [list(configuration().load_model(seed).parameters()) for seed in (0, 0, 1)]
+    assert all(map(torch.equal, weights[0], weights[1]))
+    assert not all(map(torch.equal, weights[0], weights[2]))
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", None)])
+def test_the_precision_is_the_model_s(precision: str, dtype: torch.dtype | None, configuration: Make) -> None:
+    assert configuration(precision=precision).load_model(0).autocast == dtype
+
+
+# Streams
+
+
+@pytest.mark.parametrize("order", ["news,reviews", "news, reviews"])
+def test_an_order_may_be_a_list_of_tasks(order: str, configuration: Make) -> None:
+    tokenizer = configuration().load_model(0).tokenizer
+    stream = configuration().make_benchmark(order, tokenizer)
+    assert [experience.task_name for experience in stream.train_stream] == ["news", "reviews"]
+    assert [len(experience.dataset) for experience in stream.train_stream] == [8, 8]
+    assert [len(experience.dataset) for experience in stream.test_stream] == [4, 4]
+
+
+def test_a_stream_that_a_task_lacks_is_refused_with_those_there_are(
+    configuration: Make, closed_tasks: list[TextTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_dev = [replace(task, dev=()) for task in closed_tasks]
+
+    def build(tokenizer: Any, **options: Any) -> CLScenario:
+        return text_benchmark(without_dev, tokenizer, cache=False)
+
+    monkeypatch.setitem(BENCHMARKS, "own", (build, "1"))
+    made = configuration(benchmark="own", data="folder", stream="dev")
+    with pytest.raises(ValueError, match="stream: some task has no dev split; there are train, test"):
+        made.make_benchmark("1", made.load_model(0).tokenizer)
