@@ -9,7 +9,7 @@ from typing import Any
 
 from avalanche_aim.__main__ import main
 
-STRATEGIES = ("naive", "replay", "fixed-interval", "ewc", "averaging", "der")
+STRATEGIES = ("naive", "replay", "fixed-interval", "der")
 ARGUMENTS = [
     *("run", "--model", "tiny", "--precision", "fp32", "--device", "cpu", "--order", "news,reviews"),
     *("--train-per-task", "16", "--eval-per-task", "4", "--batch-size", "4", "--memory", "4"),
@@ -43,8 +43,8 @@ def test_a_killed_comparison_goes_on_to_the_results_of_an_undisturbed_one(tmp_pa
     assert {"naive"} <= finished(killed) < set(STRATEGIES)
     assert not (killed / "results.json").exists()
 
-    again = subprocess.run(command, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    # The same command, in this process: another one takes seconds for imports alone.
+    assert main([*ARGUMENTS, "--out", str(killed)]) == 0
     assert {path: path.read_bytes() for path in before} == before
     assert main([*ARGUMENTS, "--out", str(whole)]) == 0
     assert measured(killed) == measured(whole)
