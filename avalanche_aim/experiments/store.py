@@ -16,9 +16,11 @@ from typing import Any
 from ..cache import digest, write_atomically
 from ..evaluation import DEFINITIONS
 from ..merging import History
+from .configuration import Configuration
 from .provenance import provenance
 from .runner import Result
 
+DEFAULTS = Configuration().of_run("")
 SCORE = (
     "mean over a task's examples of the greedy answer's score by the task's own metric, in percent: exact match, or "
     "ROUGE-L (F-measure, stemmed) for open tasks that name it"
@@ -113,7 +115,7 @@ class RunStore:
         for path in self._files():
             content = _read(path)
             if content["status"] == "finished":
-                _refuse_other_settings(path, {key: content["asked"].get(key) for key in shared}, shared)
+                _refuse_other_settings(path, {k: v for k, v in content["asked"].items() if k in shared}, shared)
                 self._result(path, content)
 
     def load(self) -> tuple[list[Result], list[Failure]]:
@@ -171,9 +173,10 @@ class RunStore:
             raise ValueError(f"{path} or its history is damaged ({error}); delete it to run it again") from error
 
 
-def _refuse_other_settings(path: Path, then: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    now = json.loads(json.dumps(dict(asked)))
-    changes = [f"{k} {then.get(k)!r}, now {now.get(k)!r}" for k in {**then, **now} if then.get(k) != now.get(k)]
+def _refuse_other_settings(path: Path, asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    # A setting that did not exist when the run was made had its present default then.
+    then, now = {**DEFAULTS, **asked}, json.loads(json.dumps({**DEFAULTS, **now}))
+    changes = [f"{k} {then[k]!r}, now {now[k]!r}" for k in {**then, **now} if then.get(k) != now.get(k)]
     if changes:
         raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes)}); choose another "
                          "folder, or delete this one")  # fmt: skip

@@ -9,7 +9,7 @@ from avalanche.benchmarks import CLScenario
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.experiments import Configuration, Result
 from avalanche_aim.experiments.progress import progress_bar
-from avalanche_aim.merging import History, MergeRecord, MonitorRecord
+from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
 from avalanche_aim.text import TextTask
 
 
@@ -39,7 +39,8 @@ def configuration() -> Callable[..., Configuration]:
 @pytest.fixture
 def history() -> History:
     """Return a history of two monitored iterations and one merge."""
-    merge = MergeRecord(1, 2, "interval", 2, 2, 0.25, 0, 0, 1.5, 1, 0.6, 0.4, 2, 3, 1.25, 0.75, True)
+    decision = Merge("interval", 2, 2, 0.25, 0, 0, 1.5, 1, 0.6, 0.4, 2, 3, False)
+    merge = MergeRecord.of(1, 2, decision, [1.25, 0.75], True, 0.5, [])
     losses = [
         MonitorRecord(1, 1, 0.5, 1.0, None, "collecting", False),
         MonitorRecord(1, 2, 0.5, 2.0, 1.5, "active", True),

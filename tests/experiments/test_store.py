@@ -107,8 +107,13 @@ def test_a_run_that_was_asked_for_something_else_is_refused_with_the_difference(
         runs.finished("naive", "1", 0, {**ASKED, "epochs": 3})
     with pytest.raises(ValueError, match=r"\(options \{\}, now \{'window': 7\}\)"):
         runs.finished("naive", "1", 0, {**ASKED, "options": {"window": 7}})
-    with pytest.raises(ValueError, match="precision None, now 'bf16'"):
-        runs.finished("naive", "1", 0, {**ASKED, "precision": "bf16"})
+
+
+def test_a_setting_that_is_newer_than_the_run_had_its_default_then(runs: RunStore, result_of: ResultOf) -> None:
+    runs.save(result_of(), ASKED)  # precision is not in it
+    assert runs.finished("naive", "1", 0, {**ASKED, "precision": "bf16"}) == result_of()
+    with pytest.raises(ValueError, match=r"\(precision 'bf16', now 'fp32'\)"):
+        runs.finished("naive", "1", 0, {**ASKED, "precision": "fp32"})
 
 
 def test_what_json_changes_is_no_difference(runs: RunStore, result_of: ResultOf) -> None:
