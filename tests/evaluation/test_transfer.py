@@ -121,14 +121,26 @@ def test_rows_that_do_not_make_a_square_are_refused(rows: list[list[float | None
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("hole", [(2, 0), (2, 2), (1, 1)])
-def test_a_hole_in_the_last_row_or_the_diagonal_is_refused(
-    metric: Callable[[Matrix], float], hole: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize("hole", [(2, 0), (2, 2)])
+def test_a_hole_in_the_last_row_is_refused(metric: Callable[[Matrix], float], hole: tuple[int, int]) -> None:
     r = R.copy()
     r[hole] = np.nan
-    with pytest.raises(ValueError, match=r"last row and its diagonal.*evaluate every task after the last"):
+    with pytest.raises(ValueError, match=r"expected its last row.*evaluate every task after the last"):
         metric(r)
+
+
+@pytest.mark.parametrize("metric", [backward_transfer, forgetting])
+def test_a_hole_in_the_diagonal_is_refused_by_what_reads_it(metric: Callable[[Matrix], float]) -> None:
+    r = R.copy()
+    r[1, 1] = np.nan
+    with pytest.raises(ValueError, match=r"expected its diagonal.*after training on it"):
+        metric(r)
+
+
+def test_without_a_diagonal_there_is_the_overall_performance_alone() -> None:
+    r = np.full((3, 3), np.nan)
+    r[2] = [30.0, 60.0, 90.0]
+    assert summary(r, single=[1.0, 2.0, 3.0]) == {"OP": 60.0}
 
 
 def test_a_hole_elsewhere_is_left_out_of_the_best() -> None:
