@@ -28,7 +28,7 @@ class Progress(SupervisedPlugin):
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Name the task."""
         self._base, self._amount = self.bar.n, next(self._amounts, 0)
-        self.bar.set_description_str(f"{self.name}, training on {_name(strategy)}")
+        self.bar.set_description_str(f"{self.name}, training on {_name(strategy)}", refresh=False)
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Advance."""
@@ -42,7 +42,7 @@ class Progress(SupervisedPlugin):
 
     def before_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Name the task."""
-        self.bar.set_description_str(f"{self.name}, evaluating {_name(strategy)}")
+        self.bar.set_description_str(f"{self.name}, evaluating {_name(strategy)}", refresh=False)
 
     def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Advance."""

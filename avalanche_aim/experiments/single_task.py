@@ -19,7 +19,7 @@ from ..cache import digest, resolve_cache, write_atomically
 from ..evaluation import ResultMatrix
 from ..evaluation.batch_scores import answer_key
 from ..text import LanguageModel
-from ..text.encoding import HEADER
+from ..text.encoding import HEADER, LENGTHS
 from ..text.fingerprint import model_fingerprint
 from ..text.generation import MAX_NEW_TOKENS
 from .progress import Progress, progress_bar
@@ -118,7 +118,7 @@ def _tokens_digest(experience: Any) -> str:
     """Hash the tokens of all rows. Task number, class and padding belong to the stream, not to the task."""
     content = hashlib.sha256()
     for x in _rows(experience):
-        lengths = x[2:4]
+        lengths = x[LENGTHS]
         tokens = x[HEADER : HEADER + int(lengths.sum())]
         content.update(lengths.numpy().tobytes() + tokens.numpy().tobytes())
     return content.hexdigest()

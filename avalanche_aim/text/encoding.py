@@ -9,6 +9,8 @@ from torch import Tensor
 
 HEADER = 5
 """Columns before the tokens: task, target, number of prompt tokens, of answer tokens, number of the example."""
+LENGTHS = slice(2, 4)
+"""The numbers of tokens among them."""
 PAD = -100
 Style = Literal["causal", "seq2seq"]
 

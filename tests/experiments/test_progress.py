@@ -25,7 +25,7 @@ class Bar:
         self.n += step
         self.places.append(self.n)
 
-    def set_description_str(self, text: str) -> None:
+    def set_description_str(self, text: str, refresh: bool = True) -> None:
         self.texts.append(text)
 
 
