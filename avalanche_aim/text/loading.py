@@ -57,6 +57,15 @@ def add_lora(backbone: Any, lora: Any) -> Any:
     return get_peft_model(backbone, LoraConfig(**{**defaults, **(lora if isinstance(lora, dict) else {})}))
 
 
+def stays_put(model: Any) -> bool:
+    """Whether a model has to stay where and as it was loaded: quantised, or spread over devices or to disk.
+
+    :param model: a Transformers model.
+    """
+    places = getattr(model, "hf_device_map", None) or {}
+    return bool(getattr(model, "is_quantized", False)) or len(set(map(str, places.values()))) > 1
+
+
 def store_frozen(backbone: nn.Module, dtype: torch.dtype) -> None:
     """Store the weights of frozen linear layers in the dtype that autocast would cast them to at every pass.
 
