@@ -205,6 +205,11 @@ class LanguageModel(DynamicModule):
 
     def _register_trainable(self) -> None:
         named = {n: p for n, p in self.backbone.named_parameters() if p.requires_grad}
+        if any(p.is_meta for p in named.values()):
+            raise ValueError(
+                "expected trainable weights in memory, got some of layers that device_map offloads; give LoRA only the "
+                'others (lora={"layers_to_transform": [...]}), or place those layers on a device'
+            )
         self.trainable = nn.ParameterDict({name.replace(".", "/"): p for name, p in named.items()})
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModel":
