@@ -9,7 +9,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from .encoding import AnswerSpace, unpack
-from .loading import add_lora, load_backbone, stays_put, store_frozen
+from .loading import add_lora, checkpoint_layers, load_backbone, stays_put, store_frozen
 from .scoring import Blocks, score
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
@@ -105,7 +105,7 @@ class LanguageModel(DynamicModule):
         if autocast is not None and not stays_put(model.language_model):
             store_frozen(backbone, autocast)
         if gradient_checkpointing:
-            model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_layers(model.language_model)
         return model
 
     @property
