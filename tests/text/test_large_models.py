@@ -174,3 +174,48 @@ def test_a_quantised_model_is_neither_moved_nor_cast() -> None:
 def test_trainable_weights_of_offloaded_layers_are_refused(folder: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"layers that device_map offloads; give LoRA only the others"):
         spread(folder, tmp_path, lora=True)
+
+
+# With bitsandbytes, where it is installed
+
+QUANTISED = {
+    "4 bits": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.float32},
+    "8 bits": {"load_in_8bit": True},
+}
+
+
+@pytest.mark.parametrize("bits", QUANTISED)
+def test_a_model_in_few_bits_has_roughly_the_gradients_of_the_whole(
+    folder: str, bits: str, tasks: Any, rows: Callable[..., Tensor]
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    settings: dict[str, Any] = {"lora": {"lora_dropout": 0.0}, "device_map": {"": "cpu"}}
+    whole = LanguageModel.from_pretrained(folder, **settings)
+    few = LanguageModel.from_pretrained(folder, **settings, quantization_config=BitsAndBytesConfig(**QUANTISED[bits]))
+    benchmark = text_benchmark(tasks, whole.tokenizer)
+    for model in (whole, few):
+        model.adaptation(benchmark.train_stream[0])
+    x = rows(benchmark.train_stream[0], 4)
+    one, other = (torch.cat([g.flatten() for g in gradients(model, x)]) for model in (whole, deepcopy(few)))
+    assert float((one - other).norm() / one.norm()) < 0.2
+    assert few.to("meta") is few
+    assert not any(p.is_meta for p in few.backbone.parameters())
+
+
+@pytest.mark.parametrize("state", ["own", "fresh", "shared"])
+def test_an_optimizer_of_8_bits_trains_and_merges(state: Any, tasks: Any, strategy_of: Any) -> None:
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    model = LanguageModel.from_pretrained("tiny", lora=False)
+    plugin = AIMMergingPlugin(memory=4, memory_optimizer=state)
+    optimizer = bitsandbytes.optim.AdamW8bit(model.parameters(), lr=1e-3, min_8bit_size=256)
+    strategy = strategy_of(model, plugins=[GradientStep(2), plugin], train_epochs=8)
+    strategy.optimizer = optimizer
+    for experience in text_benchmark(tasks, model.tokenizer).train_stream:
+        strategy.train(experience)
+    assert any(value.dtype == torch.uint8 for of in optimizer.state.values() for value in of.values() if torch.is_tensor(value))
+    assert plugin.history.merges
+    assert all(merge.merged for merge in plugin.history.merges)
+    losses = [record.training_loss for record in plugin.history.iterations]
+    assert losses[-1] < losses[len(losses) // 2]
