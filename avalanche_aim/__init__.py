@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from ._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .gradients import GradientStep
+    from .learning_rate import LearningRateSchedule
     from .memory import RehearsalMemory
     from .plugin import AIMMergingPlugin
     from .text import LanguageModel, TextTask, long_sequence, standard_cl, superni, text_benchmark
@@ -13,7 +15,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AIMMergingPlugin",
+    "GradientStep",
     "LanguageModel",
+    "LearningRateSchedule",
     "RehearsalMemory",
     "TextTask",
     "long_sequence",
@@ -26,7 +30,9 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "AIMMergingPlugin": ".plugin",
+        "GradientStep": ".gradients",
         "LanguageModel": ".text.model",
+        "LearningRateSchedule": ".learning_rate",
         "RehearsalMemory": ".memory",
         "TextTask": ".text.tasks",
         "long_sequence": ".text.benchmark",

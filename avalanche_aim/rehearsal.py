@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .gradients import GradientStep
 from .isolation import RandomStream, eval_mode, kept_buffers
 from .memory import RehearsalMemory
 from .merging import MemoryFineTuning
@@ -80,14 +81,17 @@ class Rehearsal:
             _kept_batch(strategy),
         ):
             return self.fine_tuning.run(
-                strategy.optimizer, weights, lambda: self._loss(strategy, self._merge_rows, self.batch_size), iterations
+                strategy.optimizer,
+                weights,
+                lambda: self._loss(strategy, self._merge_rows, self.batch_size),
+                iterations,
+                lambda loss: GradientStep.of(strategy).backward(strategy, loss),
             )
 
     def _loss(self, strategy: Any, rows: torch.Generator, size: int | None) -> Tensor:
         strategy.mbatch = self.memory.batch(size or strategy.train_mb_size, rows)
         strategy._unpack_minibatch()
-        strategy.mb_output = strategy.forward()
-        return strategy.criterion()
+        return GradientStep.of(strategy).loss(strategy)
 
 
 @contextmanager

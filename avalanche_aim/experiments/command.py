@@ -57,7 +57,14 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--fwt", action=argparse.BooleanOptionalAction,
         help="report forward transfer too: each task is trained on alone, once")  # fmt: skip
     add("--max-prompt-tokens", type=int, help="longer prompts are shortened in the middle")
-    add("--precision", choices=list(PRECISIONS), help="bf16 is autocast, weights stay fp32")
+    add("--precision", choices=list(PRECISIONS), help="bf16 and fp16 are autocast, weights stay fp32")
+    add("--micro-batch-size", type=int, metavar="N",
+        help="examples that pass through the model at a time: the same batch in less memory; all of it by default")  # fmt: skip
+    add("--max-grad-norm", type=float, metavar="NORM", help="clip the training gradients; not clipped by default")
+    add("--schedule", help="of the learning rate over each task: constant, linear, cosine, … (those of Transformers)")
+    add("--warmup", type=int, metavar="N", help="iterations of each task over which the learning rate rises")
+    add("--gradient-checkpointing", action=argparse.BooleanOptionalAction,
+        help="compute activations anew in the backward pass: less memory, more time")  # fmt: skip
     add("--device", help="where to train")
     add("--strict", action=argparse.BooleanOptionalAction, help="a trap in the data is an error, not a warning")
     add("--options", type=json.loads, metavar="JSON",

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from avalanche.benchmarks import CLScenario
 
+from ..learning_rate import LearningRateSchedule
 from ..memory import RehearsalMemory
 from ..text import DEFAULT_MODEL, LanguageModel, long_sequence, standard_cl, superni
 from .runner import Settings
-from .strategies import check_strategies
+from .strategies import STRATEGIES, check_strategies
 
 BENCHMARKS: dict[str, tuple[Callable[..., CLScenario], str]] = {
     "standard_cl": (standard_cl, "1"),
@@ -19,7 +20,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., CLScenario], str]] = {
     "superni": (superni, "1"),
 }
 """Name → what builds it, and its first order."""
-PRECISIONS = {"bf16": torch.bfloat16, "fp32": None}
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
 VARIED = ("orders", "strategies", "seeds", "options", "fwt", "strict")
 """Fields that may differ between runs kept in one folder."""
 
@@ -43,7 +44,12 @@ class Configuration:
     :param stream: "test" or "dev".
     :param fwt: whether each task is trained on alone as well, for forward transfer.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
-    :param precision: "bf16" or "fp32".
+    :param precision: "bf16", "fp16" (the loss is scaled) or "fp32".
+    :param micro_batch_size: examples that pass through the model at a time, or None for the whole batch.
+    :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
+    :param schedule: of the learning rate over each task: "constant", "linear", "cosine" or another name of Transformers.
+    :param warmup: iterations of each task over which the learning rate rises.
+    :param gradient_checkpointing: whether activations are computed anew in the backward pass instead of kept.
     :param device: where to train.
     :param strict: whether a trap in the data is an error.
     :param options: further arguments of strategies, by name.
@@ -66,6 +72,11 @@ class Configuration:
     fwt: bool = False
     max_prompt_tokens: int = 512
     precision: str = "bf16"
+    micro_batch_size: int | None = None
+    max_grad_norm: float | None = None
+    schedule: str = Settings.schedule
+    warmup: int = 0
+    gradient_checkpointing: bool = False
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     strict: bool = False
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -90,8 +101,15 @@ class Configuration:
             object.__setattr__(self, name, tuple(dict.fromkeys(values)))
         _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("stream", self.stream, ("test", "dev"))
-        for name in ("epochs", "batch_size", "train_per_task", "eval_per_task", "max_prompt_tokens"):
-            value, optional = getattr(self, name), name.endswith("per_task")
+        for name in (
+            "epochs",
+            "batch_size",
+            "train_per_task",
+            "eval_per_task",
+            "max_prompt_tokens",
+            "micro_batch_size",
+        ):
+            value, optional = getattr(self, name), name.endswith(("per_task", "micro_batch_size"))
             if not (optional and value is None) and (not _is_int(value) or value < 1):
                 raise ValueError(f"{name}: expected an integer of 1 or more, got {value!r}")
         rate = self.learning_rate
@@ -101,6 +119,24 @@ class Configuration:
             raise ValueError(f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r}")
         RehearsalMemory(self.memory)
         check_strategies(self.strategies, self.options)
+        self._check_training()
+
+    def _check_training(self) -> None:
+        """Refuse settings of the training loop that are out of range, or that a strategy can't be trained with."""
+        norm = self.max_grad_norm
+        if norm is not None and (isinstance(norm, bool) or not isinstance(norm, (int, float)) or not norm > 0):
+            raise ValueError(f"max_grad_norm: expected a positive number or none, got {norm!r}")
+        if not _is_int(self.warmup):
+            raise ValueError(f"warmup: expected a whole number of iterations, got {self.warmup!r}")
+        if not isinstance(self.gradient_checkpointing, bool):
+            raise ValueError(f"gradient_checkpointing: expected true or false, got {self.gradient_checkpointing!r}")
+        LearningRateSchedule(self.schedule, self.warmup)
+        whole = [name for name in self.strategies if STRATEGIES[name].whole_batch]
+        if self.micro_batch_size is not None and whole:
+            raise ValueError(
+                f"micro_batch_size: expected strategies that can be trained in micro-batches, got {', '.join(whole)}; leave "
+                "it out, or them"
+            )
 
     @classmethod
     def of(cls, values: Mapping[str, Any], source: str = "configuration") -> "Configuration":
@@ -145,6 +181,10 @@ class Configuration:
             seed=seed,
             device=self.device,
             stream=self.stream,
+            micro_batch_size=self.micro_batch_size,
+            max_grad_norm=self.max_grad_norm,
+            schedule=self.schedule,
+            warmup=self.warmup,
         )
 
     def load_model(self, seed: int) -> LanguageModel:
@@ -156,7 +196,13 @@ class Configuration:
         # with SmolLM2-135M in bf16, one thread, torch 2.14. But plain attention keeps all its scores: 14 GB at 8 x 512.
         plain = self.device.startswith("cpu") and self.max_prompt_tokens <= 256
         attention: dict[str, Any] = {"attn_implementation": "eager"} if plain else {}
-        return LanguageModel.from_pretrained(self.model, seed=seed, autocast=PRECISIONS[self.precision], **attention)
+        return LanguageModel.from_pretrained(
+            self.model,
+            seed=seed,
+            autocast=PRECISIONS[self.precision],
+            gradient_checkpointing=self.gradient_checkpointing,
+            **attention,
+        )
 
     def make_benchmark(self, order: str, tokenizer: Any) -> CLScenario:
         """Build the stream of one order.

@@ -11,9 +11,12 @@ from avalanche.benchmarks import CLScenario
 from avalanche.evaluation import PluginMetric
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
+from torch.amp import GradScaler
 
 from ..evaluation import ResultMatrix, summary, text_metrics
 from ..evaluation.transfer import result_matrix
+from ..gradients import GradientStep
+from ..learning_rate import LearningRateSchedule
 from ..merging import History
 from ..plugin import AIMMergingPlugin
 from ..text import LanguageModel
@@ -29,11 +32,16 @@ class Settings:
     :param epochs: passes over each task's training data.
     :param batch_size: training examples of an iteration; replay and memory batches have as many again.
     :param eval_batch_size: examples of an evaluation batch.
-    :param learning_rate: of AdamW, without weight decay, constant; its state starts anew in each task.
+    :param learning_rate: of AdamW, without weight decay; its state starts anew in each task.
     :param memory: rehearsed share (float) or count (int) of each past task.
     :param seed: of data order, dropout and the memory.
     :param device: where to train.
     :param stream: "test", or "dev" for choices that must not look at test data.
+    :param micro_batch_size: examples that pass through the model at a time; the whole batch by default.
+    :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
+    :param schedule: of the learning rate over each task, a name that
+        :class:`~avalanche_aim.LearningRateSchedule` knows.
+    :param warmup: iterations of each task over which the learning rate rises.
     """
 
     epochs: int = 1
@@ -44,6 +52,10 @@ class Settings:
     seed: int = 0
     device: str = "cpu"
     stream: str = "test"
+    micro_batch_size: int | None = None
+    max_grad_norm: float | None = None
+    schedule: str = "constant"
+    warmup: int = 0
 
 
 @dataclass
@@ -169,12 +181,17 @@ def make_strategy(
 ) -> Any:
     """Make the strategy of a run, with AdamW.
 
-    :param model: the model to train, itself.
+    :param model: the model to train, itself; if its autocast is in fp16, the loss is scaled.
     :param settings: how to train.
     :param metrics: what is measured.
     :param template: the Avalanche strategy.
     :param arguments: its further arguments.
     """
+    norm = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
+    scaler = GradScaler(torch.device(settings.device).type) if model.autocast is torch.float16 else None
+    step = GradientStep(settings.micro_batch_size, norm, scaler)
+    schedule = LearningRateSchedule(settings.schedule, settings.warmup)
+    arguments["plugins"] = [step, schedule, *arguments.get("plugins", [])]
     return template(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),

@@ -80,12 +80,15 @@ class Strategy:
         budget; further keywords are the options of the comparison.
     :param all_labels: whether it reads the scores of all labels in training.
     :param whole_stream: whether it is trained once, on all tasks together.
+    :param whole_batch: whether it reads outputs or the gradient of the whole batch before the backward pass, so that it
+        can't be trained in micro-batches.
     """
 
     template: type
     arguments: Callable[..., Arguments]
     all_labels: bool = False
     whole_stream: bool = False
+    whole_batch: bool = False
 
 
 def _replay(budget: Budget) -> Arguments:
@@ -143,15 +146,15 @@ STRATEGIES: dict[str, Strategy] = {
     "replay": Strategy(Naive, _replay),
     "ewc": Strategy(EWC, _fixed(ewc_lambda=1.0)),
     "ewc-online": Strategy(EWC, _fixed(ewc_lambda=1.0, mode="online", decay_factor=0.9)),
-    "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True),
+    "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True, whole_batch=True),
     "si": Strategy(SynapticIntelligence, _fixed(si_lambda=1.0)),
     "mas": Strategy(MAS, _fixed(lambda_reg=1.0, alpha=0.5), all_labels=True),
     "agem": Strategy(AGEM, _agem),
     "gem": Strategy(GEM, _patterns),
     "gdumb": Strategy(GDumb, _buffer()),
-    "der": Strategy(DER, _replayed(), all_labels=True),
-    "er-ace": Strategy(ER_ACE, _replayed(), all_labels=True),
-    "mir": Strategy(MIR, _replayed(subsample=50)),
+    "der": Strategy(DER, _replayed(), all_labels=True, whole_batch=True),
+    "er-ace": Strategy(ER_ACE, _replayed(), all_labels=True, whole_batch=True),
+    "mir": Strategy(MIR, _replayed(subsample=50), whole_batch=True),
     "cumulative": Strategy(Cumulative, _fixed()),
     "joint": Strategy(JointTraining, _fixed(), whole_stream=True),
     "aim": Strategy(Naive, _aim),

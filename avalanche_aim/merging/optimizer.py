@@ -43,7 +43,12 @@ class MemoryFineTuning:
         self._own: defaultdict[Tensor, Any] = defaultdict(dict)
 
     def run(
-        self, optimizer: Optimizer, weights: list[Tensor], loss: Callable[[], Tensor], iterations: int
+        self,
+        optimizer: Optimizer,
+        weights: list[Tensor],
+        loss: Callable[[], Tensor],
+        iterations: int,
+        backward: Callable[[Tensor], Any] = Tensor.backward,
     ) -> list[float]:
         """Fine-tune the weights, in place.
 
@@ -54,6 +59,7 @@ class MemoryFineTuning:
         :param weights: the trainable tensors, whose gradients are clipped together.
         :param loss: draws a memory batch and returns its loss, with gradient.
         :param iterations: optimizer steps to take.
+        :param backward: makes the gradients of that loss; where it makes none (an overflow in fp16), no step is taken.
         :return: the loss of each step, taken before it.
         """
         losses: list[float] = []
@@ -61,7 +67,7 @@ class MemoryFineTuning:
             for _ in range(iterations):
                 optimizer.zero_grad()
                 value = loss()
-                value.backward()
+                backward(value)
                 # Infinity clips nothing, but the norm still tells whether the gradient is finite.
                 norm = float(torch.nn.utils.clip_grad_norm_(weights, self.max_grad_norm))
                 losses.append(float(value.detach()) if math.isfinite(norm) else math.nan)

@@ -73,6 +73,25 @@ def check_adapter(name: str, backbone: Any, lora: Any) -> None:
         )
 
 
+def stays_put(model: Any) -> bool:
+    """Whether a model has to stay where and as it was loaded: quantised, or spread over devices or to disk.
+
+    :param model: a Transformers model.
+    """
+    places = getattr(model, "hf_device_map", None) or {}
+    return bool(getattr(model, "is_quantized", False)) or len(set(map(str, places.values()))) > 1
+
+
+def checkpoint_layers(model: Any) -> None:
+    """Let the backward pass compute each layer's activations anew instead of keeping them.
+
+    :param model: a Transformers model, changed in place.
+    """
+    # Transformers 5 renames it on the way.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 def store_frozen(backbone: nn.Module, dtype: torch.dtype) -> None:
     """Store the weights of frozen linear layers in the dtype that autocast would cast them to at every pass.
 

@@ -9,7 +9,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from .encoding import AnswerSpace, unpack
-from .loading import add_lora, check_adapter, load_backbone, store_frozen
+from .loading import add_lora, check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
 from .scoring import Blocks, score
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
@@ -39,7 +39,8 @@ class LanguageModel(DynamicModule):
     :param backbone: a Hugging Face model, with LoRA of ``peft`` or without.
     :param tokenizer: its tokenizer.
     :param score_all_labels: see above.
-    :param autocast: the dtype of mixed precision (``torch.bfloat16``), or None for the model's own precision.
+    :param autocast: the dtype of mixed precision (``torch.bfloat16``, or ``torch.float16`` with a ``GradScaler`` in
+        :class:`~avalanche_aim.GradientStep`), or None for the model's own precision.
     :raises ValueError: for a sequence-to-sequence model that is not T5-like, whose decoder positions are absolute, and
         for a causal one that takes no positions.
     """
@@ -75,6 +76,7 @@ class LanguageModel(DynamicModule):
         seed: int = 0,
         score_all_labels: bool = False,
         autocast: torch.dtype | None = None,
+        gradient_checkpointing: bool = False,
         **kwargs: Any,
     ) -> "LanguageModel":
         """Load a model and its tokenizer.
@@ -88,7 +90,10 @@ class LanguageModel(DynamicModule):
         :param score_all_labels: see the class.
         :param autocast: see the class. Frozen linear layers are then stored in this dtype: the same outputs, less
             memory and time.
-        :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default. A tiny
+        :param gradient_checkpointing: whether the backward pass computes each layer's activations anew instead of
+            keeping them: the same gradients, less memory, more time.
+        :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default. With
+            ``quantization_config``, or a ``device_map`` over several devices, the model stays where it was loaded. A tiny
             model takes ``dtype`` and ``attn_implementation``.
         :raises OSError, ValueError, TypeError: for a model that cannot be found or loaded with these arguments; the
             message says what to do.
@@ -104,9 +109,12 @@ class LanguageModel(DynamicModule):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 backbone = add_lora(backbone, lora)
-        if autocast is not None:
+        model = cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
+        if autocast is not None and not stays_put(model.language_model):
             store_frozen(backbone, autocast)
-        return cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
+        if gradient_checkpointing:
+            checkpoint_layers(model.language_model)
+        return model
 
     @property
     def language_model(self) -> Any:
@@ -207,9 +215,16 @@ class LanguageModel(DynamicModule):
 
     def _register_trainable(self) -> None:
         named = {n: p for n, p in self.backbone.named_parameters() if p.requires_grad}
+        if any(p.is_meta for p in named.values()):
+            raise ValueError(
+                "expected trainable weights in memory, got some of layers that device_map offloads; give LoRA only the "
+                'others (lora={"layers_to_transform": [...]}), or place those layers on a device'
+            )
         self.trainable = nn.ParameterDict({name.replace(".", "/"): p for name, p in named.items()})
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModel":
+        if stays_put(self.language_model):  # the trainable weights lie beside the layers that they belong to
+            return self
         self.backbone._apply(fn)
         return super()._apply(fn, recurse)
 
