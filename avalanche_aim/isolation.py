@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .modes import modules_of, only_flags, set_flags, set_mode
+
 
 class RandomStream:
     """Random streams of one's own for torch, NumPy and Python, in place of the global ones.
@@ -71,14 +73,18 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
     :param model: the model.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    modules = modules_of(model)
+    modes = [(module, module.training) for module in modules]
+    set_mode(model, modules, False)
     try:
         yield
     finally:
-        # Parents come first, so that a module's own mode has the last word.
-        for module, training in modes:
-            module.train(training)
+        if only_flags(modules):
+            set_flags(modes)
+        else:
+            # Parents come first, so that a module's own mode has the last word.
+            for module, training in modes:
+                module.train(training)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from avalanche_aim.evaluation.scores import normalise
 from avalanche_aim.text import LanguageModel, generate, standard_cl
 from avalanche_aim.text.encoding import unpack
 from avalanche_aim.text.tiny import tiny_tokenizer
+from benchmarks.figures import Figure, Options
 from benchmarks.measure import interleaved, spread
 
 
@@ -41,12 +42,37 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def figures(options: Options) -> list[Figure]:
+    """Measure as ``python -m benchmarks.evaluation`` does, with fewer examples of a tiny model or when quick.
+
+    :param options: with what to measure.
+    """
+    model = LanguageModel.from_pretrained(options.model).eval()
+    examples, generated = (16, 2) if options.quick else (64, 8)
+    arguments = argparse.Namespace(
+        data="sample",
+        task=0,
+        examples=examples,
+        batch_size=16,
+        repeats=options.repeats(7),
+        generated=generated,
+        generation_repeats=options.repeats(3, 1),
+    )
+    measured = measure(model, arguments)
+    return [
+        Figure("evaluation / plain passes of the prompts", measured.pop("plain"), 1.5),
+        *(Figure(f"generating one by one, {name}, / evaluation", values, 20.0, at_least=True)
+          for name, values in measured.items()),
+    ]  # fmt: skip
+
+
 @torch.no_grad()
-def measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
+def measure(model: LanguageModel, arguments: argparse.Namespace) -> dict[str, list[float]]:
     """Print the figures of one model.
 
     :param model: in eval mode.
     :param arguments: of the command line.
+    :return: evaluation in plain passes under "plain", and generation in evaluations under its limits' names.
     """
     benchmark = standard_cl(1, model.tokenizer, arguments.data, eval_per_task=arguments.examples, cache=False)
     experience = benchmark.test_stream[arguments.task]
@@ -63,6 +89,7 @@ def measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
     for label, seconds in times.items():
         print(f"  {label}: {spread(seconds, ' ms', 1000)}")
     print(f"  evaluation / plain pass: {spread(ratios)}, at most 1.5 wanted")
+    measured = {"plain": ratios}
     matches: list[bool] = []
     for x in batches:
         model(x)
@@ -73,7 +100,7 @@ def measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
     limits = {f"at most {n} tokens": partial(generate_singly, model, few, n) for n in (longest, 128)}
     per_example = median(times["evaluation"]) / len(rows)
     for label, seconds in interleaved(limits, arguments.generation_repeats).items():
-        quotient = [value / len(few) / per_example for value in seconds]
+        measured[label] = quotient = [value / len(few) / per_example for value in seconds]
         print(f"  generating one at a time, {label}, / evaluation: {spread(quotient)}, at least 20 wanted")
     answers, examples = generate_singly(model, few, 128), experience.task.test
     same = [
@@ -81,6 +108,7 @@ def measure(model: LanguageModel, arguments: argparse.Namespace) -> None:
         for answer, example, match in zip(answers, examples, matches, strict=False)
     ]
     print(f"  same verdicts: {sum(same)} of {len(same)}, of which right: {sum(matches[: len(same)])}")
+    return measured
 
 
 def plain_pass(model: LanguageModel, x: Tensor) -> object:

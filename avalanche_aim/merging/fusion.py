@@ -39,7 +39,7 @@ def movement(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
     :return: the L1 length, as a Python float (the one host synchronisation of a merge).
     """
     device = weights[0].device
-    parts = [(_precise(w) - _precise(p)).abs().sum().to(device) for w, p in zip(weights, previous, strict=True)]
+    parts = [(_precise(w) - _precise(p)).abs_().sum().to(device) for w, p in zip(weights, previous, strict=True)]
     return float(sum(parts))
 
 
@@ -84,15 +84,19 @@ def kept_share(weights: Sequence[Tensor], previous: Sequence[Tensor], trained: S
     :return: the share, one host synchronisation; None where nothing had moved.
     """
     device = weights[0].device
-    start = [_precise(p) for p in previous]
-    new = torch._foreach_sub([_precise(t) for t in trained], start)
-    moved = torch._foreach_sub([_precise(w) for w in weights], start)
-    along = sum(product.sum().to(device) for product in torch._foreach_mul(moved, new))
-    length = sum(norm.to(device) ** 2 for norm in torch._foreach_norm(new))
+    along = length = torch.zeros((), device=device)
+    # One tensor at a time: differences of all of them would be two more copies of the weights.
+    for w, p, t in zip(weights, previous, trained, strict=True):
+        start = _precise(p)
+        new, moved = _precise(t) - start, _precise(w) - start
+        along = along + moved.mul_(new).sum().to(device)
+        length = length + torch.linalg.vector_norm(new).to(device) ** 2
     share = float(along / length)
     return share if math.isfinite(share) else None
 
 
 def _precise(tensor: Tensor) -> Tensor:
     """The tensor in single precision at least."""
+    if tensor.dtype in (torch.float32, torch.float64):
+        return tensor
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -69,7 +69,7 @@ class MemoryFineTuning:
                 value = loss()
                 backward(value)
                 # Infinity clips nothing, but the norm still tells whether the gradient is finite.
-                norm = float(torch.nn.utils.clip_grad_norm_(weights, self.max_grad_norm))
+                norm = float(_clip(weights, self.max_grad_norm))
                 losses.append(float(value.detach()) if math.isfinite(norm) else math.nan)
                 if not math.isfinite(losses[-1]):
                     break
@@ -89,6 +89,13 @@ class MemoryFineTuning:
             yield
         finally:
             optimizer.state = training
+
+
+def _clip(weights: list[Tensor], max_norm: float) -> Tensor:
+    """Clip the gradients together, and return their norm before; infinity leaves them alone."""
+    if math.isinf(max_norm):
+        return torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+    return torch.nn.utils.clip_grad_norm_(weights, max_norm)
 
 
 @contextmanager
