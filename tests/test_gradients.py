@@ -61,6 +61,9 @@ class Watch(SupervisedPlugin):
         gradients = [p.grad for p in strategy.model.parameters() if p.grad is not None]
         self.norms.append(float(torch.nn.utils.get_total_norm(gradients)))
 
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.losses.append(float(strategy.loss.detach()))
+
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.losses.append(float(strategy.loss.detach()))
         self.clock = strategy.clock.train_iterations + 1
@@ -180,7 +183,9 @@ def test_templates_that_bring_a_plugin_of_their_own_train_as_with_the_whole_batc
     labelled_tasks: Any, template: str, scaled: bool
 ) -> None:
     step = GradientStep(2, scaler=scaler() if scaled else None)
-    close(weights(train_template(labelled_tasks, template, step)), weights(train_template(labelled_tasks, template)), 1e-5)
+    close(
+        weights(train_template(labelled_tasks, template, step)), weights(train_template(labelled_tasks, template)), 1e-5
+    )
 
 
 def test_the_output_that_metrics_see_is_the_whole_batchs(train: Train) -> None:
@@ -330,7 +335,9 @@ def test_an_overflow_skips_the_step_lowers_the_scale_and_is_counted(
 
 
 @pytest.mark.parametrize("size", [None, 2])
-def test_an_overflow_in_the_memory_fine_tuning_skips_that_step_and_not_the_merge(train: Train, size: int | None) -> None:
+def test_an_overflow_in_the_memory_fine_tuning_skips_that_step_and_not_the_merge(
+    train: Train, size: int | None
+) -> None:
     class Half(nn.Module):
         """Passes gradients through fp16, where scaled ones overflow."""
 
@@ -342,7 +349,10 @@ def test_an_overflow_in_the_memory_fine_tuning_skips_that_step_and_not_the_merge
             with torch.autocast("cpu", torch.float16):
                 return self.layer(x)
 
-    chosen, plugin = scaler(init_scale=2.0**17, growth_interval=3), AIMMergingPlugin(schedule=FixedInterval(3), memory=8)
+    chosen, plugin = (
+        scaler(init_scale=2.0**17, growth_interval=3),
+        AIMMergingPlugin(schedule=FixedInterval(3), memory=8),
+    )
     train(GradientStep(size, scaler=chosen), plugin, model=Half)
     assert plugin.history.merges
     assert all(merge.merged for merge in plugin.history.merges)

@@ -47,7 +47,7 @@ class Configuration:
     :param precision: "bf16", "fp16" (the loss is scaled) or "fp32".
     :param micro_batch_size: examples that pass through the model at a time, or None for the whole batch.
     :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
-    :param schedule: of the learning rate over each task: "constant", "linear", "cosine" or another name of Transformers.
+    :param schedule: of the learning rate over each task: "constant", "linear", "cosine" or another of Transformers.
     :param warmup: iterations of each task over which the learning rate rises.
     :param gradient_checkpointing: whether activations are computed anew in the backward pass instead of kept.
     :param device: where to train.
@@ -93,7 +93,14 @@ class Configuration:
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
         _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("stream", self.stream, ("test", "dev"))
-        for name in ("epochs", "batch_size", "train_per_task", "eval_per_task", "max_prompt_tokens", "micro_batch_size"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "train_per_task",
+            "eval_per_task",
+            "max_prompt_tokens",
+            "micro_batch_size",
+        ):
             value, optional = getattr(self, name), name.endswith(("per_task", "micro_batch_size"))
             if not (optional and value is None) and (not _is_int(value) or value < 1):
                 raise ValueError(f"{name}: expected an integer of 1 or more, got {value!r}")
@@ -123,8 +130,8 @@ class Configuration:
         whole = [name for name in self.strategies if STRATEGIES[name].whole_batch]
         if self.micro_batch_size is not None and whole:
             raise ValueError(
-                f"micro_batch_size: expected strategies that can be trained in micro-batches, got {', '.join(whole)}; leave "
-                "it out, or them"
+                f"micro_batch_size: expected strategies that can be trained in micro-batches, got {', '.join(whole)}; "
+                "leave it out, or them"
             )
 
     @classmethod

@@ -77,7 +77,9 @@ def test_micro_batches_give_the_result_of_the_whole_batch(
         assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-def test_by_default_the_rate_is_constant_and_nothing_is_cut_clipped_or_scaled(trained_llama: Trained, spied: Any) -> None:
+def test_by_default_the_rate_is_constant_and_nothing_is_cut_clipped_or_scaled(
+    trained_llama: Trained, spied: Any
+) -> None:
     spy = spied("naive")
     run("naive", *trained_llama, SETTINGS)
     step = GradientStep.of(spy.strategy)
@@ -107,7 +109,12 @@ def test_each_is_an_argument_of_the_command_line(tmp_path: Path) -> None:
     p = parser("", "1")
     chosen, _ = configured(p, [*flags.split(), "--precision", "fp16", "--model", "tiny"])
     settings = chosen.settings(0)
-    assert (settings.micro_batch_size, settings.max_grad_norm, settings.schedule, settings.warmup) == (2, 0.5, "cosine", 5)
+    assert (settings.micro_batch_size, settings.max_grad_norm, settings.schedule, settings.warmup) == (
+        2,
+        0.5,
+        "cosine",
+        5,
+    )
     model = chosen.load_model(0)
     assert model.autocast is torch.float16
     assert model.language_model.is_gradient_checkpointing

@@ -214,7 +214,9 @@ def test_an_optimizer_of_8_bits_trains_and_merges(state: Any, tasks: Any, strate
     strategy.optimizer = optimizer
     for experience in text_benchmark(tasks, model.tokenizer).train_stream:
         strategy.train(experience)
-    assert any(value.dtype == torch.uint8 for of in optimizer.state.values() for value in of.values() if torch.is_tensor(value))
+    assert any(
+        value.dtype == torch.uint8 for of in optimizer.state.values() for value in of.values() if torch.is_tensor(value)
+    )
     assert plugin.history.merges
     assert all(merge.merged for merge in plugin.history.merges)
     losses = [record.training_loss for record in plugin.history.iterations]
