@@ -25,7 +25,7 @@ class GradientStep(SupervisedPlugin):
     Only a loss of another plugin on the outputs (LwF) would lose the micro-batches that are gone by then. That, and
     a criterion that is no average over examples, is found out and refused.
 
-    Where scaled gradients overflow, that optimizer step changes nothing and the scale falls; it is counted all the same.
+    Where scaled gradients overflow, that optimizer step changes nothing and the scale falls; it is counted nonetheless.
 
     :param micro_batch_size: examples that pass through the model at a time; all of them by default.
     :param max_grad_norm: the gradient norm at which the optimizer's weights are clipped together; infinity for none.
@@ -110,10 +110,12 @@ class GradientStep(SupervisedPlugin):
         self._whole = None
 
     def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Check that the gradients are those of the whole batch, and unscale them."""
+        """Check that the gradients are those of the whole batch; unscale them and the loss."""
         if self._made:
             _check_same(self._made, self._outputs)
         self._outputs, self._made = [], []
+        if self.scaler.is_enabled():
+            strategy.loss = self._scaling.unscaled
         self._unscale(strategy.optimizer)
 
     def before_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -137,14 +139,14 @@ class _LossScaling(SupervisedPlugin):
     def __init__(self, scaler: GradScaler) -> None:
         super().__init__()
         self.scaler = scaler
-        self._loss: Any = None
+        self.unscaled: Any = None
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        self._loss = strategy.loss
+        self.unscaled = strategy.loss
         strategy.loss = self.scaler.scale(strategy.loss)
 
     def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        strategy.loss, self._loss = self._loss, None
+        self.unscaled = None
 
 
 def _split(batch: Any, size: int) -> list[Any]:
@@ -158,8 +160,8 @@ def _check_rows(output: Any, rows: int) -> None:
     got = len(output) if isinstance(output, Tensor) else type(output).__name__
     if got != rows:
         raise ValueError(
-            f"micro_batch_size: expected a model whose output is one tensor with a row an example, {rows} here, got {got}; "
-            "a strategy that adds examples of its own just before the forward pass (DER) needs micro_batch_size=None"
+            f"micro_batch_size: expected a model whose output is one tensor with a row an example, {rows} here, got "
+            f"{got}; a strategy that adds examples just before the forward pass (DER) needs micro_batch_size=None"
         )
 
 
@@ -171,9 +173,9 @@ def _check_same(made: list[Tensor], outputs: list[Tensor]) -> None:
     # What is not finite compares as not greater: the scaler's business.
     if bool((given - asked).abs().max() > tolerance * torch.maximum(given.abs().max(), asked.abs().max())):
         raise ValueError(
-            "micro_batch_size: expected a loss that is a mean over examples of a criterion of each, got one whose gradient "
-            "in micro-batches is another than in the whole batch; a criterion that sums or weighs examples, or a plugin "
-            "that adds a loss on the outputs (LwF, ER-ACE), needs micro_batch_size=None"
+            "micro_batch_size: expected a loss that is a mean over examples of a criterion of each, got one whose "
+            "gradient in micro-batches is another than in the whole batch; a criterion that sums or weighs examples, "
+            "or a plugin that adds a loss on the outputs (LwF, ER-ACE), needs micro_batch_size=None"
         )
 
 

@@ -61,6 +61,9 @@ class Watch(SupervisedPlugin):
         gradients = [p.grad for p in strategy.model.parameters() if p.grad is not None]
         self.norms.append(float(torch.nn.utils.get_total_norm(gradients)))
 
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.losses.append(float(strategy.loss.detach()))
+
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.losses.append(float(strategy.loss.detach()))
         self.clock = strategy.clock.train_iterations + 1

@@ -59,7 +59,7 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--max-prompt-tokens", type=int, help="longer prompts are shortened in the middle")
     add("--precision", choices=list(PRECISIONS), help="bf16 and fp16 are autocast, weights stay fp32")
     add("--micro-batch-size", type=int, metavar="N",
-        help="examples that pass through the model at a time: the same batch in less memory; all of it by default")  # fmt: skip
+        help="examples that pass through the model at a time (the same batch in less memory)")  # fmt: skip
     add("--max-grad-norm", type=float, metavar="NORM", help="clip the training gradients; not clipped by default")
     add("--schedule", help="of the learning rate over each task: constant, linear, cosine, … (those of Transformers)")
     add("--warmup", type=int, metavar="N", help="iterations of each task over which the learning rate rises")

@@ -47,7 +47,7 @@ class Configuration:
     :param precision: "bf16", "fp16" (the loss is scaled) or "fp32".
     :param micro_batch_size: examples that pass through the model at a time, or None for the whole batch.
     :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
-    :param schedule: of the learning rate over each task: "constant", "linear", "cosine" or another name of Transformers.
+    :param schedule: of the learning rate over each task: "constant", "linear", "cosine" or another of Transformers.
     :param warmup: iterations of each task over which the learning rate rises.
     :param gradient_checkpointing: whether activations are computed anew in the backward pass instead of kept.
     :param device: where to train.
@@ -134,8 +134,8 @@ class Configuration:
         whole = [name for name in self.strategies if STRATEGIES[name].whole_batch]
         if self.micro_batch_size is not None and whole:
             raise ValueError(
-                f"micro_batch_size: expected strategies that can be trained in micro-batches, got {', '.join(whole)}; leave "
-                "it out, or them"
+                f"micro_batch_size: expected strategies that can be trained in micro-batches, got {', '.join(whole)}; "
+                "leave it out, or them"
             )
 
     @classmethod
