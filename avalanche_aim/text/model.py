@@ -96,8 +96,8 @@ class LanguageModel(DynamicModule):
         :param gradient_checkpointing: whether the backward pass computes each layer's activations anew instead of
             keeping them: the same gradients, less memory, more time.
         :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default. With
-            ``quantization_config``, or a ``device_map`` over several devices, the model stays where it was loaded. A tiny
-            model takes ``dtype`` and ``attn_implementation``.
+            ``quantization_config``, or a ``device_map`` over several devices, the model stays where it was loaded. A
+            tiny model takes ``dtype`` and ``attn_implementation``.
         :raises OSError, ValueError, TypeError: for a model that cannot be found or loaded with these arguments; the
             message says what to do.
         """
