@@ -51,7 +51,7 @@ Make = Callable[..., Configuration]
         ({"memory": -1}, "memory: expected a count of 0 or more"),
         ({"memory": "some"}, r"memory: expected a fraction \(float\) or a count \(int\), got 'some'"),
         ({"stream": "train"}, "stream: expected one of test, dev, got 'train'"),
-        ({"precision": "fp16"}, "precision: expected one of bf16, fp32, got 'fp16'"),
+        ({"precision": "fp8"}, "precision: expected one of bf16, fp16, fp32, got 'fp8'"),
         ({"fwt": "no"}, "fwt: expected true or false, got 'no'"),
         ({"strict": 1}, "strict: expected true or false, got 1"),
         ({"options": []}, r"options: expected arguments by strategy .*got \[\]"),
