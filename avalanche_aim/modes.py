@@ -44,8 +44,8 @@ def only_flags(modules: Sequence[nn.Module]) -> bool:
 
     :param modules: the modules.
     """
-    special = {kind for kind in set(map(type, modules)) if kind.train is not nn.Module.train
-               or kind.eval is not nn.Module.eval}  # fmt: skip
+    kinds: set[type[nn.Module]] = set(map(type, modules))
+    special = {kind for kind in kinds if kind.train is not nn.Module.train or kind.eval is not nn.Module.eval}
     if not all(map(_from_transformers, special)):
         return False
     return not special or not any(type(m) in special and getattr(m, "use_kernels", False) for m in modules)

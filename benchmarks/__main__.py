@@ -4,8 +4,8 @@ python -m benchmarks                                    # everything, with SmolL
 python -m benchmarks own_work passes --model tiny-t5
 python -m benchmarks --quick --model tiny               # does it all work?
 
-Times depend on the machine, so each is compared with another of the same run: the figures are ratios and counts. Measure
-on a machine that does nothing else. benchmarks.encoding has a command line of its own.
+Times depend on the machine, so each is compared with another of the same run: the figures are ratios and counts.
+Measure on a machine that does nothing else. benchmarks.encoding has a command line of its own.
 """
 
 import argparse

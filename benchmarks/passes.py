@@ -1,7 +1,7 @@
 """AIM against Naive, against Replay, and against the sum of the passes that the method prescribes.
 
-The method prescribes for each training iteration one historical loss and one memory iteration. These are measured alone,
-in a plain loop, and added to Naive's iteration. All contenders train the same tasks in turn, in one process.
+The method prescribes for each training iteration one historical loss and one memory iteration. These are measured
+alone, in a plain loop, and added to Naive's iteration. All contenders train the same tasks in turn, in one process.
 """
 
 import time

@@ -2,8 +2,8 @@
 
 On an accelerator the host waits wherever a value is read back: ``.item()``, ``float(tensor)``, ``.tolist()``,
 comparing two tensors, and operations whose result's size depends on values. They are counted on the CPU, by a hook on
-every operation, for Naive and for AIM; what AIM adds to an iteration is the difference. The optimizer is SGD: Adam reads
-step counts that it keeps on the CPU, which is no synchronisation but would be counted here.
+every operation, for Naive and for AIM; what AIM adds to an iteration is the difference. The optimizer is SGD: Adam
+reads step counts that it keeps on the CPU, which is no synchronisation but would be counted here.
 """
 
 from collections.abc import Iterator
@@ -129,7 +129,9 @@ class _Dispatch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.__name__.split(".")[0]
         # A mask as an index selects a number of elements that only its values tell.
-        masked = name in INDEXED and any(isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8) for i in args[1])
+        masked = name in INDEXED and any(
+            isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8) for i in args[1]
+        )
         self.count += name in READS or masked
         return func(*args, **(kwargs or {}))
 

@@ -5,6 +5,7 @@ costs what a training batch costs, and one task what another costs.
 """
 
 import gc
+from copy import deepcopy
 from typing import Any
 
 from avalanche.benchmarks import CLScenario
@@ -55,8 +56,6 @@ class Workload:
         :param name: a key of ``STRATEGIES``.
         :param options: its further arguments.
         """
-        from copy import deepcopy
-
         size = self.batch_size
         settings = Settings(batch_size=size, memory=2 * size)
         budget = Budget(settings.memory, 0, size, tuple(len(experience.dataset) for experience in self.stream))
