@@ -102,3 +102,21 @@ def kept_buffers(model: nn.Module) -> Iterator[None]:
             for (module, name, buffer), value in zip(owners, saved, strict=True):
                 buffer.copy_(value)
                 module._buffers[name] = buffer  # a pass may have put a new tensor in its place
+
+
+@contextmanager
+def gold_scores(model: nn.Module) -> Iterator[None]:
+    """Let a language model score the gold answers alone, which a loss needs, also in eval mode.
+
+    A memory batch mixes tasks, and without this all labels of all of them would be scored.
+
+    :param model: a :class:`~avalanche_aim.LanguageModel`; any other is left as it is.
+    """
+    if not hasattr(model, "gold_only"):
+        yield
+        return
+    before, model.gold_only = model.gold_only, True
+    try:
+        yield
+    finally:
+        model.gold_only = before

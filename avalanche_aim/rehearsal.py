@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .gradients import GradientStep
-from .isolation import RandomStream, eval_mode, kept_buffers
+from .isolation import RandomStream, eval_mode, gold_scores, kept_buffers
 from .memory import RehearsalMemory
 from .merging import MemoryFineTuning
 
@@ -61,6 +61,7 @@ class Rehearsal:
         with (
             self._monitor_noise.on(strategy.device),
             eval_mode(strategy.model) if self.monitor_in_eval else nullcontext(),
+            gold_scores(strategy.model),
             kept_buffers(strategy.model),
             _kept_batch(strategy),
             torch.no_grad(),

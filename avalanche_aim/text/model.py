@@ -59,6 +59,8 @@ class LanguageModel(DynamicModule):
         object.__setattr__(self, "backbone", backbone)
         self.tokenizer = tokenizer
         self.score_all_labels = score_all_labels
+        self.gold_only = False
+        """Whether eval mode, too, scores the gold answers alone: enough for a loss, at the cost of one answer."""
         self.autocast = autocast
         self.criterion = nn.NLLLoss()
         self.answers: AnswerSpace | None = None
@@ -159,11 +161,12 @@ class LanguageModel(DynamicModule):
         if self.answers is None:
             raise ValueError("LanguageModel does not know the stream's answers yet; call adaptation(experience) first")
         batch = unpack(x, pad_left=self.is_causal)
-        columns, own = self._columns(batch.task)
+        gold_only = (self.training or self.gold_only) and not self.score_all_labels
+        columns, own = ([], True) if gold_only else self._columns(batch.task)
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
         with self.mixed_precision(x.device):
-            means, exact = score(self.language_model, batch, blocks, exact=not self.training)
-        unscored = float("nan") if self.training and not self.score_all_labels else float("-inf")
+            means, exact = score(self.language_model, batch, blocks, exact=not (self.training or self.gold_only))
+        unscored = float("nan") if gold_only else float("-inf")
         out = means.new_full((len(x), len(self.answers)), unscored)
         out[:, columns] = means[:, : len(columns)]
         if own:
@@ -173,7 +176,7 @@ class LanguageModel(DynamicModule):
             self.exact_match = self._gold(exact, columns, batch.target)
             if not self.score_all_labels:
                 out = out.masked_fill(~self.classes_of(batch.task), float("-inf"))
-        elif not self.score_all_labels and out.requires_grad:
+        elif gold_only and out.requires_grad:
             self._passes += 1
             # Each check waits for an accelerator, so after the first passes of an experience there are no more.
             if self._passes <= WATCHED_PASSES:
@@ -192,8 +195,6 @@ class LanguageModel(DynamicModule):
         assert self.answers is not None
         if self.score_all_labels:
             return list(range(len(self.answers.texts))), self.answers.open_class is not None
-        if self.training:
-            return [], True
         tasks = [self.answers.task_classes[t] for t in sorted(set(task.tolist()))]
         return sorted({c for classes in tasks for c in classes}), not all(tasks)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from avalanche_aim import LanguageModel, text_benchmark
+from avalanche_aim.isolation import gold_scores
 from avalanche_aim.text import TextExample, TextTask, sources
 from avalanche_aim.text.loading import store_frozen
 
@@ -118,6 +119,20 @@ def test_a_plugin_that_reads_other_labels_later_in_the_stream_is_told_as_well(
     strategy.train(benchmark.train_stream[0])
     with pytest.raises(ValueError, match="score_all_labels=True"):
         strategy.train(benchmark.train_stream[1])
+
+
+def test_gold_scores_in_eval_mode_are_those_of_all_labels_and_the_others_are_left_out(
+    adapted: Adapted, mixed_batch: Callable[..., Any]
+) -> None:
+    model, benchmark = adapted
+    x, y = mixed_batch(benchmark)
+    everything = model.eval()(x)
+    with gold_scores(model):
+        gold = model(x)
+    own = nn.functional.one_hot(y, gold.shape[1]).bool()
+    torch.testing.assert_close(gold[own], everything[own])
+    assert gold[~own].isnan().all()
+    assert torch.equal(model(x), everything)
 
 
 # What Avalanche sees of the model
