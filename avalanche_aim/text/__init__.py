@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .benchmark import long_sequence, standard_cl, superni, text_benchmark
     from .generation import generate
     from .layouts import DataWarning, read_tasks
+    from .length_grouping import LengthGrouping
     from .model import LanguageModel
     from .orders import LONG_SEQUENCE, STANDARD_CL, SUPERNI
     from .sources import DEFAULT_MODEL, resolve_model
@@ -20,6 +21,7 @@ __all__ = [
     "SUPERNI",
     "DataWarning",
     "LanguageModel",
+    "LengthGrouping",
     "TextExample",
     "TextTask",
     "generate",
@@ -40,6 +42,7 @@ __getattr__ = lazy_exports(
         "SUPERNI": ".orders",
         "DataWarning": ".layouts",
         "LanguageModel": ".model",
+        "LengthGrouping": ".length_grouping",
         "TextExample": ".tasks",
         "TextTask": ".tasks",
         "generate": ".generation",
