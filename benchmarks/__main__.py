@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{name} …", file=sys.stderr, flush=True)
         with contextlib.redirect_stdout(sys.stderr):  # standard output is the table's alone
             measured[name] = importlib.import_module(f"benchmarks.{name}").figures(options)
+        print(markdown(measured[name]), file=sys.stderr, flush=True)  # in case a later one is interrupted
     print(markdown(figure for group in measured.values() for figure in group))
     where = f"{options.model}{', quick' if options.quick else ''}; {machine()}"
     print(f"\n{where}")
