@@ -49,7 +49,7 @@ class AIMMergingPlugin(SupervisedPlugin):
     which the method fails, are named in a warning, once an experience.
 
     :param preset: "paper" (the paper's text, the default), "reference" (the published code's decisions) or
-        "economical" (the paper's method with a quarter of the passes over the memory; docs/cost.md). It gives every
+        "economical" (the paper's method with a fraction of its passes over the memory; docs/cost.md). It gives every
         setting below that is left at None; docs/method.md lists them.
     :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`.
     :param memory: what is rehearsed: a fraction of each experience (float in [0, 1]), a count of examples (int),

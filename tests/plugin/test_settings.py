@@ -134,8 +134,8 @@ def test_monitoring_every_few_iterations_takes_and_records_only_those_losses(tra
     assert [m.iteration for m in plugin.history.merges] == [12, 12]
 
 
-def test_the_economical_preset_takes_a_quarter_of_the_passes(train):
-    plugin = merging(AdaptiveInterval(8, memory_ratio=0.25), preset="economical")
+def test_the_economical_preset_takes_a_fraction_of_the_passes(train):
+    plugin = merging(preset="economical", schedule=PRESETS["economical"].schedule())
     train(plugin, epochs=4)
-    assert [(m.elapsed, m.memory_iterations) for m in plugin.history.merges] == [(8, 2)] * 4
+    assert [(m.elapsed, m.memory_iterations) for m in plugin.history.merges] == [(8, 1)] * 4
     assert [r.iteration for r in plugin.history.iterations] == [4, 8, 12, 16] * 2
