@@ -7,7 +7,7 @@ from plugin_runs import NEVER, everything, merging, state_of
 from torch import nn
 
 from avalanche_aim import AIMMergingPlugin, RehearsalMemory
-from avalanche_aim.merging import PRESETS, AdaptiveInterval, FixedInterval, OncePerTask, SignalWeights
+from avalanche_aim.merging import PRESETS, FixedInterval, OncePerTask, SignalWeights
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
