@@ -18,7 +18,7 @@ from avalanche_aim.experiments.strategies import check_strategies
 from avalanche_aim.merging import AdaptiveInterval, FixedInterval, OncePerTask, RandomInterval, ReferenceInterval
 from avalanche_aim.text import TextTask
 
-MERGING = ("aim", "aim-reference", "aim-replay", "fixed-interval", "random-interval", "single-merge")
+MERGING = ("aim", "aim-reference", "aim-economical", "aim-replay", "fixed-interval", "random-interval", "single-merge")
 REHEARSING = ("replay", *MERGING)
 OWN_BUFFER = ("gdumb", "der", "er-ace", "mir")
 SETTINGS = Settings(batch_size=4, learning_rate=1e-2, memory=3)
