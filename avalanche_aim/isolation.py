@@ -105,7 +105,7 @@ def kept_buffers(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def gold_scores(model: nn.Module) -> Iterator[None]:
+def gold_scores(model: Any) -> Iterator[None]:
     """Let a language model score the gold answers alone, which a loss needs, also in eval mode.
 
     A memory batch mixes tasks, and without this all labels of all of them would be scored.
