@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import MethodType
 from typing import Any
 
 import torch
@@ -87,7 +88,9 @@ class Stopwatch:
                 self._charge()
                 self._where = outer
 
-        setattr(owner, name, timed)
+        # A bound method where there was one: torch's schedulers look at the optimizer's.
+        bound = MethodType(lambda _, *args, **kwargs: timed(*args, **kwargs), owner)
+        setattr(owner, name, timed if isinstance(owner, type) else bound)
         try:
             yield
         finally:
