@@ -128,8 +128,6 @@ class Configuration:
             raise ValueError(f"max_grad_norm: expected a positive number or none, got {norm!r}")
         if not _is_int(self.warmup):
             raise ValueError(f"warmup: expected a whole number of iterations, got {self.warmup!r}")
-        if not isinstance(self.gradient_checkpointing, bool):
-            raise ValueError(f"gradient_checkpointing: expected true or false, got {self.gradient_checkpointing!r}")
         LearningRateSchedule(self.schedule, self.warmup)
         whole = [name for name in self.strategies if STRATEGIES[name].whole_batch]
         if self.micro_batch_size is not None and whole:
@@ -240,7 +238,7 @@ def check_names(names: Iterable[Any], source: str) -> None:
 
 _TYPES: dict[tuple[str, ...], type] = {
     ("benchmark", "data", "model", "stream", "precision", "device"): str,
-    ("fwt", "strict"): bool,
+    ("fwt", "strict", "gradient_checkpointing"): bool,
 }
 _KINDS = {str: "text", bool: "true or false"}
 

@@ -161,11 +161,12 @@ class LanguageModel(DynamicModule):
         if self.answers is None:
             raise ValueError("LanguageModel does not know the stream's answers yet; call adaptation(experience) first")
         batch = unpack(x, pad_left=self.is_causal)
-        gold_only = (self.training or self.gold_only) and not self.score_all_labels
+        for_loss = self.training or self.gold_only
+        gold_only = for_loss and not self.score_all_labels
         columns, own = ([], True) if gold_only else self._columns(batch.task)
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
         with self.mixed_precision(x.device):
-            means, exact = score(self.language_model, batch, blocks, exact=not (self.training or self.gold_only))
+            means, exact = score(self.language_model, batch, blocks, exact=not for_loss)
         unscored = float("nan") if gold_only else float("-inf")
         out = means.new_full((len(x), len(self.answers)), unscored)
         out[:, columns] = means[:, : len(columns)]
