@@ -66,3 +66,19 @@ def test_every_example_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         load(name).main(["--help"])
     assert stop.value.code == 0
     assert "usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "files"),
+    [
+        ("signals", ["--memory", "4", "--every", "4"], {"signals.png", "history.json"}),
+        ("buffer_size", ["--sizes", "4", "--every", "4"], {"buffer_size.png", "buffer_size.csv"}),
+        ("schedules", ["--memory", "4", "--strategies", "aim", "single-merge"], {"schedules.png", "results.json"}),
+    ],
+)
+def test_examples_about_the_method_write_their_plot_and_numbers(
+    name: str, arguments: list[str], files: set[str], tmp_path: Path
+) -> None:
+    epochs = ["--batch-size", "4", "--epochs", "3"]
+    assert load(name).main([*SMOKE, *epochs, *arguments, "--out", str(tmp_path)]) == 0
+    assert files <= {path.name for path in tmp_path.iterdir()}

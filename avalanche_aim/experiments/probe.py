@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor
 
 from ..isolation import eval_mode
 from ..merging import History
@@ -49,6 +50,7 @@ class Probe(SupervisedPlugin):
         self.batch_size = batch_size
         self.records: list[ProbeRecord] = []
         self._iteration = 0
+        self._data: dict[int, tuple[Tensor, Tensor]] = {}
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count iterations anew."""
@@ -66,8 +68,11 @@ class Probe(SupervisedPlugin):
 
     @torch.no_grad()
     def _measure(self, strategy: Any, experience: Any) -> tuple[float, float]:
-        rows = torch.stack([experience.dataset[i][0] for i in range(len(experience.dataset))])
-        targets = torch.tensor(list(experience.dataset.targets))
+        task, dataset = experience.current_experience, experience.dataset
+        if task not in self._data:
+            rows = torch.stack([dataset[i][0] for i in range(len(dataset))])
+            self._data[task] = rows, torch.tensor(list(dataset.targets))
+        rows, targets = self._data[task]
         loss, right = 0.0, 0
         with eval_mode(strategy.model):
             for x, y in zip(rows.split(self.batch_size), targets.split(self.batch_size), strict=True):
