@@ -5,24 +5,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from decisions import DECISION
 
-from avalanche_aim.merging import Diagnosis, Merge
+from avalanche_aim.merging import Diagnosis
 
-HEALTHY = Merge(
-    reason="interval",
-    interval=8,
-    elapsed=8,
-    learning_signal=0.25,
-    upward=1,
-    downward=2,
-    threshold=1.5,
-    activations=0,
-    alpha_new=0.55,
-    alpha_past=0.45,
-    memory_iterations=8,
-    next_interval=8,
-    at_minimum=False,
-)
+HEALTHY = replace(DECISION, next_interval=8)
 SHORTEST = replace(HEALTHY, next_interval=2, at_minimum=True)
 PAST_DOMINATES = replace(HEALTHY, alpha_new=0.4, alpha_past=0.6)
 KEPT = 0.6
