@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .modes import modules_of, only_flags, set_flags, set_mode
+from .modes import ModeSwitch
 
 
 class RandomStream:
@@ -73,18 +73,13 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
     :param model: the model.
     """
-    modules = modules_of(model)
-    modes = [(module, module.training) for module in modules]
-    set_mode(model, modules, False)
+    mode = ModeSwitch(model)
+    before = mode.modes
+    mode.set(False)
     try:
         yield
     finally:
-        if only_flags(modules):
-            set_flags(modes)
-        else:
-            # Parents come first, so that a module's own mode has the last word.
-            for module, training in modes:
-                module.train(training)
+        mode.restore(before)
 
 
 @contextmanager

@@ -4,8 +4,6 @@
 twice an iteration. Where no module does more than keep a flag, setting the flags is the same and far less work.
 """
 
-from collections.abc import Iterable, Sequence
-
 from torch import nn
 
 
@@ -24,40 +22,55 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     return list(found.values())
 
 
-def set_mode(model: nn.Module, modules: Sequence[nn.Module], training: bool) -> None:
-    """Do what ``model.train()`` and ``model.eval()`` do.
+class ModeSwitch:
+    """Switches the mode of a model whose modules stay the same, as ``model.train()`` and ``model.eval()`` do.
 
     :param model: the model.
-    :param modules: all of its modules.
-    :param training: True for train mode, False for eval mode.
     """
-    if only_flags(modules):
-        set_flags((module, training) for module in modules)
-    elif training:
-        model.train()
-    else:
-        model.eval()
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.modules = modules_of(model)
+        self.only_flags = _only_flags(self.modules)
+
+    def set(self, training: bool) -> None:
+        """Set train or eval mode.
+
+        :param training: True for train mode.
+        """
+        if self.only_flags:
+            for module in self.modules:
+                module.__dict__["training"] = training  # past nn.Module.__setattr__
+        elif training:
+            self.model.train()
+        else:
+            self.model.eval()
+
+    @property
+    def modes(self) -> list[bool]:
+        """Whether each module is in train mode."""
+        return [module.training for module in self.modules]
+
+    def restore(self, modes: list[bool]) -> None:
+        """Set each module to its own mode.
+
+        :param modes: from :attr:`modes`.
+        """
+        # Parents come first, so that a module's own mode has the last word.
+        for module, training in zip(self.modules, modes, strict=True):
+            if self.only_flags:
+                module.__dict__["training"] = training
+            else:
+                module.train(training)
 
 
-def only_flags(modules: Sequence[nn.Module]) -> bool:
-    """Say whether switching the mode of these modules means setting their flags, and nothing else.
-
-    :param modules: the modules.
-    """
+def _only_flags(modules: list[nn.Module]) -> bool:
+    """Say whether switching the mode of these modules means setting their flags, and nothing else."""
     kinds: set[type[nn.Module]] = set(map(type, modules))
     special = {kind for kind in kinds if kind.train is not nn.Module.train or kind.eval is not nn.Module.eval}
     if not all(map(_from_transformers, special)):
         return False
     return not special or not any(type(m) in special and getattr(m, "use_kernels", False) for m in modules)
-
-
-def set_flags(modes: Iterable[tuple[nn.Module, bool]]) -> None:
-    """Set single modules' flags, past ``nn.Module.__setattr__``.
-
-    :param modes: modules and whether each is in train mode.
-    """
-    for module, training in modes:
-        module.__dict__["training"] = training
 
 
 def _from_transformers(kind: type[nn.Module]) -> bool:

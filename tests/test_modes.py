@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 from torch import nn
 
-from avalanche_aim.modes import modules_of, only_flags, set_mode
+from avalanche_aim.modes import ModeSwitch, modules_of
 
 
 class Noting(nn.Module):
@@ -31,17 +31,30 @@ def test_modules_come_in_the_order_of_pytorch_and_once_each():
 def test_flags_are_those_that_the_model_itself_would_set(training):
     model = nn.Sequential(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2)), nn.Linear(2, 2))
     model.train(not training)
-    set_mode(model, modules_of(model), training)
+    ModeSwitch(model).set(training)
     assert {module.training for module in model.modules()} == {training}
 
 
 def test_modules_that_do_more_are_switched_by_their_own_methods():
     model = nn.Sequential(Noting(), nn.Dropout())
-    assert not only_flags(modules_of(model))
-    set_mode(model, modules_of(model), False)
-    set_mode(model, modules_of(model), True)
+    mode = ModeSwitch(model)
+    assert not mode.only_flags
+    mode.set(False)
+    mode.set(True)
     assert model[0].switched == [False, True]
     assert model[0].inner.training
+
+
+@pytest.mark.parametrize("outer", [nn.Sequential, Noting])
+def test_each_module_gets_its_own_mode_back(outer):
+    model = nn.Sequential(outer(), nn.Dropout(), nn.BatchNorm1d(2))
+    model.train()
+    model[2].eval()
+    mode = ModeSwitch(model)
+    before = mode.modes
+    mode.set(False)
+    mode.restore(before)
+    assert [module.training for module in model] == [True, True, False]
 
 
 def test_a_language_model_switches_its_hidden_backbone_and_that_of_a_copy_its_own(model):
@@ -50,4 +63,4 @@ def test_a_language_model_switches_its_hidden_backbone_and_that_of_a_copy_its_ow
     copy.train()
     assert not any(module.training for module in model.backbone.modules())
     assert all(module.training for module in copy.backbone.modules())
-    assert only_flags(modules_of(model.backbone))
+    assert ModeSwitch(model.backbone).only_flags

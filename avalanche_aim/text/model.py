@@ -9,7 +9,7 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
-from ..modes import modules_of, set_mode
+from ..modes import ModeSwitch
 from .encoding import AnswerSpace, unpack
 from .export import Base, save_merged, save_model
 from .loading import add_lora, check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
@@ -71,7 +71,7 @@ class LanguageModel(DynamicModule):
         self.answers: AnswerSpace | None = None
         self._passes = 0
         # Looked up anew for each experience; a plain list in __dict__, which Avalanche does not search for weights.
-        self._backbone_modules: list[nn.Module] | None = None
+        self._backbone_mode: ModeSwitch | None = None
         self.exact_match: Tensor | None = None
         """After a forward pass in eval mode: whether greedy decoding gives exactly the gold answer, shape (B,)."""
         _check_supported(self.language_model)
@@ -158,7 +158,7 @@ class LanguageModel(DynamicModule):
                              "benchmark with this model's tokenizer")  # fmt: skip
         self.answers = answers
         self._passes = 0
-        self._backbone_modules = None
+        self._backbone_mode = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Score answers.
@@ -244,9 +244,9 @@ class LanguageModel(DynamicModule):
 
     def train(self, mode: bool = True) -> "LanguageModel":
         """Set train or eval mode, of the backbone too."""
-        if self._backbone_modules is None:
-            self._backbone_modules = modules_of(self.backbone)
-        set_mode(self.backbone, self._backbone_modules, mode)
+        if self._backbone_mode is None:
+            self._backbone_mode = ModeSwitch(self.backbone)
+        self._backbone_mode.set(mode)
         return super().train(mode)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "LanguageModel":
