@@ -122,7 +122,7 @@ def _merged(model: "LanguageModel", adapter: Path, dtype: torch.dtype | None) ->
         _save_weights(model, adapter)
         wrapped = PeftModel.from_pretrained(base, str(adapter))
     _refuse_tied(wrapped)
-    merged = wrapped.merge_and_unload(safe_merge=True)  # type: ignore[operator]
+    merged = wrapped.merge_and_unload(safe_merge=True)
     merged.tie_weights()  # mixed precision unties what is tied
     return merged.to(dtype)
 

@@ -263,7 +263,7 @@ class LanguageModel(DynamicModule):
 
         Plain ``peft`` or Transformers load it, and so does :meth:`from_pretrained`.
 
-        :param folder: a new or empty folder, or one saved before, which is replaced as a whole once the new is complete.
+        :param folder: a new or empty folder, or one saved before, which is replaced once the new one is complete.
         :param training: what the model card is to say of tasks, scores and settings.
         :raises ValueError: for a folder with something else in it.
         :raises OSError: where it cannot be written; what was there before is then still there.
