@@ -111,8 +111,7 @@ def _merged(model: "LanguageModel", adapter: Path, dtype: torch.dtype | None) ->
 
     live = model.language_model
     if model.base is None:
-        # In single precision, so that the sum is rounded once
-        wrapped = deepcopy(model.backbone).float()
+        wrapped = deepcopy(model.backbone)
         dtype = dtype or live.config.dtype or torch.float32
     else:
         # The class, not an Auto one: models with code of their own need no leave to run it a second time
@@ -121,25 +120,31 @@ def _merged(model: "LanguageModel", adapter: Path, dtype: torch.dtype | None) ->
         dtype = base.dtype
         _save_weights(model, adapter)
         wrapped = PeftModel.from_pretrained(base, str(adapter))
-    _refuse_tied(wrapped)
+    _prepare_layers(wrapped)
     merged = wrapped.merge_and_unload(safe_merge=True)
     merged.tie_weights()  # mixed precision unties what is tied
     return merged.to(dtype)
 
 
-def _refuse_tied(wrapped: Any) -> None:
-    """Refuse an adapter of weights that another layer has too, which merging would change with them."""
+def _prepare_layers(wrapped: Any) -> None:
+    """Put the weights to be changed in single precision, so that peft does not round what it adds to them.
+
+    An adapter of weights that another layer has too is refused: merging would change them there as well.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     holders = Counter(id(p) for module in wrapped.modules() for p in module.parameters(recurse=False))
     for name, module in wrapped.named_modules():
         if isinstance(module, BaseTunerLayer):
-            weight = getattr(module.get_base_layer(), "weight", None)
-            if weight is not None and holders[id(weight)] > 1:
+            layer = module.get_base_layer()
+            if any(holders[id(weight)] > 1 for weight in layer.parameters()):
                 raise ValueError(
                     f"expected an adapter of layers with weights of their own, got one of {name}, which are tied to "
                     "another layer's: it cannot be merged; use the adapter itself (save_pretrained)"
                 )
+            for weight in layer.parameters():
+                if weight.is_floating_point():
+                    weight.data = weight.data.float()
 
 
 def _saved(model: "LanguageModel", adapter: bool) -> Saved:
