@@ -43,7 +43,7 @@ class DivergenceCheck(SupervisedPlugin):
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Look at the loss, now and then."""
         self._iterations += 1
-        if self._iterations % LOOK_EVERY == 0 and not math.isfinite(float(strategy.loss)):
+        if self._iterations % LOOK_EVERY == 0 and not math.isfinite(float(strategy.loss.detach())):
             self.look(strategy)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
