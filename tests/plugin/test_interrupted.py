@@ -32,7 +32,7 @@ class Remember(SupervisedPlugin):
 
 
 def check(seen, same):
-    """Everything is as it was before the interrupted work: weights, buffers, modes, random streams, gradients, batch."""
+    """All is as before the interrupted work: weights, buffers, modes, random streams, gradients, batch."""
     now, before = everything(seen.strategy), dict(seen.before)
     now.pop("optimizer")
     batch, state, gradients = (before.pop(key) for key in ("batch", "state", "gradients"))
