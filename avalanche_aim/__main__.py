@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     :param argv: the arguments, or None for the process's own.
-    :return: the exit status: 0 if all is well, 1 if a check failed, 2 if it could not run.
+    :return: the exit status: 0 if all is well, 1 if a check failed, 2 if it could not run, 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv[:1] == ["run"]:  # its own parser lists the strategies, which needs torch
@@ -32,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments)
+    except KeyboardInterrupt:
+        print(f"avalanche_aim {arguments.command}: interrupted", file=sys.stderr)
+        return 130
     except (ValueError, OSError, ImportError) as error:
         print(f"avalanche_aim {arguments.command}: {error}", file=sys.stderr)
         return 2

@@ -1,8 +1,11 @@
-"""The library's cache folder, the keys in it, and writing to it so that no reader meets half a file."""
+"""The library's cache folder, the keys in it, and writing so that no reader meets half a file or half a folder."""
 
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -60,3 +63,29 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Fill a folder that appears under its name only once it is whole; one that was there is replaced as a whole.
+
+    If the process dies between the two renames, what was there is beside it, under a name that begins with a dot.
+
+    :param folder: the folder.
+    :return: where to write, beside it; gone if the body raises.
+    :raises OSError: where it cannot be written.
+    """
+    folder = folder.resolve()
+    partial, before = (folder.with_name(f".{folder.name[:100]}.{uuid4().hex}") for _ in range(2))
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            folder.rename(before)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        if before.exists():
+            before.rename(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)

@@ -93,4 +93,16 @@ class RehearsalMemory(ExemplarsBuffer):
         """
         rows = torch.randperm(len(self), generator=generator)[:size].tolist()
         collate = getattr(self.buffer, "collate_fn", None) or default_collate
-        return collate([self.buffer[row] for row in rows])
+        return collate([self._example(row) for row in rows])
+
+    def _example(self, number: int) -> Any:
+        """Load an example; an error in its data says which one it is."""
+        try:
+            return self.buffer[number]
+        except Exception as error:
+            for experience, rows in enumerate(self.selected):
+                if number < len(rows):
+                    error.add_note(f"while loading row {rows[number]} of past experience {experience} from the memory")
+                    break
+                number -= len(rows)
+            raise

@@ -8,6 +8,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
+from .divergence import REMEDY, DivergenceCheck, all_finite
 from .memory import RehearsalMemory
 from .merging import (
     Diagnosis,
@@ -17,6 +18,7 @@ from .merging import (
     LearningSignal,
     MemoryFineTuning,
     MemoryOptimizer,
+    Merge,
     MergeController,
     MergeRecord,
     Monitoring,
@@ -32,6 +34,9 @@ from .merging import (
 from .merging import preset as preset_named
 from .rehearsal import Rehearsal
 
+MAX_ROLLBACKS = 3
+"""How often an experience may go back to its last finite weights before its training ends in an error."""
+
 
 class AIMMergingPlugin(SupervisedPlugin):
     """Continual learning by adaptive iterative model merging (AIMMerging, arXiv 2509.17348).
@@ -46,7 +51,9 @@ class AIMMergingPlugin(SupervisedPlugin):
 
     ``history`` holds every merge and every monitored iteration; the signals, the interval, the weights and the
     merges are also published as Avalanche metric values under ``AIM/``. Oscillation and stagnation, the two ways in
-    which the method fails, are named in a warning, once an experience.
+    which the method fails, are named in a warning, once an experience. Where training makes weights non-finite, they
+    go back to θ_prev, with a warning; the fourth time in an experience, or where there is no θ_prev, it ends with a
+    ``FloatingPointError``.
 
     :param preset: "paper" (the paper's text, the default), "reference" (the published code's decisions) or
         "economical" (the paper's method with a fraction of its passes over the memory; docs/cost.md). It gives every
@@ -119,7 +126,10 @@ class AIMMergingPlugin(SupervisedPlugin):
         self.history = History()
         self._weights: list[Tensor] = []
         self._previous: list[Tensor] = []
+        self._previous_buffers: list[Tensor] = []
         self._iteration = 0
+        self._rollbacks = 0
+        self._divergence = DivergenceCheck()
         self._warned: set[tuple[str, int | None]] = set()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -132,14 +142,17 @@ class AIMMergingPlugin(SupervisedPlugin):
             )
         self._previous = []
         self._iteration = 0
+        self._rollbacks = 0
         if len(self.memory) > 0:
-            self._previous = snapshot(self._weights)
+            self._divergence.look(strategy)
+            self._previous, self._previous_buffers = snapshot(self._weights), snapshot(_buffers(strategy))
             self.controller.start()
             self.diagnosis.start()
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Monitor the historical loss, and merge when it is time."""
         if not self._previous:
+            self._divergence.after_training_iteration(strategy)
             return
         self._iteration += 1
         reason = self._monitor(strategy) if self.controller.watch() else self.controller.pass_by()
@@ -152,14 +165,23 @@ class AIMMergingPlugin(SupervisedPlugin):
         reason = None
         if math.isfinite(loss):
             reason = self.controller.observe(loss)
-        else:
+            status = self.controller.forgetting.status
+        elif all_finite([*self._weights, *_buffers(strategy)]):
             self.controller.skip()
+            status = "skipped"
             self._warn_once(f"the historical loss is {loss}; such iterations are ignored, and no merge is made at them")
-        self._record_iteration(strategy, loss)
+        else:
+            self._roll_back(strategy)
+            status = "rolled back"
+        self._record_iteration(strategy, loss, status)
         return reason
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Merge once more where the schedule says so, then remember a share of this experience."""
+        if not self._previous:
+            self._divergence.look(strategy)
+        elif not all_finite(self._weights):
+            self._roll_back(strategy)
         if self._previous and self.controller.schedule.merges_at_end and self.controller.elapsed:
             self._merge(strategy, "end")
         self._previous = []
@@ -168,22 +190,22 @@ class AIMMergingPlugin(SupervisedPlugin):
     def _merge(self, strategy: Any, reason: str) -> None:
         moved = movement(self._weights, self._previous)
         if not math.isfinite(moved):
-            self._warn_once("training has made the weights non-finite; nothing is merged")
+            self._roll_back(strategy)
             return
         decision = self.controller.merge(moved, reason)
         trained = snapshot(self._weights)
-        losses = self.rehearsal.fine_tune(strategy, self._weights, decision.memory_iterations)
-        merged = all(map(math.isfinite, losses)) and math.isfinite(movement(self._weights, trained))
+        try:
+            losses, merged = self._fuse(strategy, trained, decision)
+        except BaseException:  # Ctrl-C as well: never weights that are half merged
+            restore_(self._weights, trained)
+            raise
         kept: float | None = None
         findings: list[Finding] = []
         if merged:
-            merge_(self._weights, self._previous, trained, decision.alpha_new, decision.alpha_past)
             kept = kept_share(self._weights, self._previous, trained)
             findings = self.diagnosis.update(decision, kept)
-        else:
-            restore_(self._weights, trained)
-            self._warn_once("the memory fine-tuning was not finite; that merge was given up, the trained weights kept")
         restore_(self._previous, self._weights)
+        restore_(self._previous_buffers, _buffers(strategy))
         record = MergeRecord.of(*self._where(strategy), decision, losses, merged, kept, findings)
         self._warn_of(findings, record)
         self.history.merges.append(record)
@@ -196,9 +218,39 @@ class AIMMergingPlugin(SupervisedPlugin):
             Merge=len(self.history.merges),
         )
 
-    def _record_iteration(self, strategy: Any, loss: float) -> None:
+    def _fuse(self, strategy: Any, trained: list[Tensor], decision: Merge) -> tuple[list[float], bool]:
+        """Fine-tune on the memory and merge; returns the memory losses, and whether the weights were merged."""
+        losses = self.rehearsal.fine_tune(strategy, self._weights, decision.memory_iterations)
+        if not all(map(math.isfinite, losses)):  # such a step was not taken
+            culprit = "the memory fine-tuning"
+        elif not math.isfinite(movement(self._weights, trained)):
+            culprit = "the memory fine-tuning"
+            self.rehearsal.fine_tuning.drop_non_finite(strategy.optimizer)
+        else:
+            merge_(self._weights, self._previous, trained, decision.alpha_new, decision.alpha_past)
+            if math.isfinite(movement(self._weights, self._previous)):
+                return losses, True
+            culprit = "the merge"
+        restore_(self._weights, trained)
+        self._warn_once(f"{culprit} was not finite; that merge was given up, the trained weights kept")
+        return losses, False
+
+    def _roll_back(self, strategy: Any) -> None:
+        """Go back to θ_prev, the last finite weights; too often in an experience is an error."""
+        restore_(self._weights, self._previous)
+        restore_(_buffers(strategy), self._previous_buffers)
+        self.rehearsal.fine_tuning.drop_non_finite(strategy.optimizer)
+        self.controller.start_interval()
+        self._rollbacks += 1
+        experience, iteration = self._where(strategy)
+        where = f"training had made the weights non-finite by iteration {iteration} of experience {experience}"
+        if self._rollbacks > MAX_ROLLBACKS:
+            raise FloatingPointError(f"{where}, for the {self._rollbacks}th time in this experience; {REMEDY}")
+        warnings.warn(f"AIMMerging: {where}; they are those of the last merge again, and the optimizer's moments begin "
+                      f"anew. If it comes back: {REMEDY}", stacklevel=3)  # fmt: skip
+
+    def _record_iteration(self, strategy: Any, loss: float, status: str) -> None:
         forgetting = self.controller.forgetting
-        status = forgetting.status if math.isfinite(loss) else "skipped"
         experience, iteration = self._where(strategy)
         record = MonitorRecord(
             experience=experience,
@@ -231,3 +283,8 @@ class AIMMergingPlugin(SupervisedPlugin):
         if (topic, experience) not in self._warned:
             warnings.warn(f"AIMMerging: {message} (said once)", stacklevel=3)
             self._warned.add((topic, experience))
+
+
+def _buffers(strategy: Any) -> list[Tensor]:
+    """The model's floating-point buffers (batch-norm statistics), which a broken batch spoils as it does weights."""
+    return [buffer for buffer in strategy.model.buffers() if buffer.is_floating_point()]

@@ -1,5 +1,6 @@
 """Passes over the memory through the strategy itself, so that its own forward and criterion keep their meaning."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -11,6 +12,7 @@ from .gradients import GradientStep
 from .isolation import RandomStream, eval_mode, gold_scores, kept_buffers
 from .memory import RehearsalMemory
 from .merging import MemoryFineTuning
+from .out_of_memory import halving
 
 
 class Rehearsal:
@@ -18,6 +20,9 @@ class Rehearsal:
 
     Neither leaves a trace outside the weights (and, for a shared optimizer state, the optimizer): random streams,
     modes, buffers, gradients and the strategy's current batch are put back.
+
+    Where memory runs out, the historical loss is taken of half the batch from then on, and the batches of the
+    fine-tuning, which stay whole, pass through the model in halves.
 
     :param memory: what is rehearsed.
     :param fine_tuning: how the memory iterations are taken.
@@ -50,6 +55,8 @@ class Rehearsal:
         # One stream each: how often merges happen must not change what monitoring sees.
         self._monitor_rows = torch.Generator().manual_seed(seed)
         self._merge_rows = torch.Generator().manual_seed(seed + 1)
+        self._monitor_limit: int | None = None
+        self._micro_batch: int | None = None
         self._monitor_noise = RandomStream(seed + 2)
         self._merge_noise = RandomStream(seed + 3)
 
@@ -66,7 +73,17 @@ class Rehearsal:
             _kept_batch(strategy),
             torch.no_grad(),
         ):
-            return float(self._loss(strategy, self._monitor_rows, self.monitor_batch_size).detach())
+            size = self.monitor_batch_size or strategy.train_mb_size
+            batch = self.memory.batch(min(size, self._monitor_limit or size), self._monitor_rows)
+            loss, fits = halving(
+                lambda n: float(_loss(strategy, _first(batch, n), GradientStep.of(strategy)).detach()),
+                len(batch[0]),
+                "set monitor_batch_size and GradientStep(micro_batch_size=1), or shorten the examples",
+            )
+        if fits < len(batch[0]):
+            self._monitor_limit = fits
+            _tell(f"the historical loss is taken of {fits} examples instead of {len(batch[0])}")
+        return loss
 
     def fine_tune(self, strategy: Any, weights: list[Tensor], iterations: int) -> list[float]:
         """Fine-tune on the memory, in place.
@@ -84,15 +101,45 @@ class Rehearsal:
             return self.fine_tuning.run(
                 strategy.optimizer,
                 weights,
-                lambda: self._loss(strategy, self._merge_rows, self.batch_size),
+                lambda: self._gradients(strategy, weights),
                 iterations,
-                lambda loss: GradientStep.of(strategy).backward(strategy, loss),
             )
 
-    def _loss(self, strategy: Any, rows: torch.Generator, size: int | None) -> Tensor:
-        strategy.mbatch = self.memory.batch(size or strategy.train_mb_size, rows)
-        strategy._unpack_minibatch()
-        return GradientStep.of(strategy).loss(strategy)
+    def _gradients(self, strategy: Any, weights: list[Tensor]) -> Tensor:
+        """Draw a batch, make its gradients, and return its loss, detached."""
+        batch = self.memory.batch(self.batch_size or strategy.train_mb_size, self._merge_rows)
+        own = GradientStep.of(strategy)
+        size = min(self._micro_batch or own.micro_batch_size or len(batch[0]), len(batch[0]))
+
+        def attempt(micro_batch: int) -> Tensor:
+            for weight in weights:  # what a failed attempt left
+                weight.grad = None
+            step = GradientStep(micro_batch, scaler=own.scaler)
+            loss = _loss(strategy, batch, step)
+            step.backward(strategy, loss)
+            return loss.detach()
+
+        remedy = "use gradient_checkpointing=True, or shorten the examples"
+        loss, fits = halving(attempt, size, remedy)
+        if fits < size:
+            self._micro_batch = fits
+            _tell(f"memory batches pass through the model in micro-batches of {fits} examples")
+        return loss
+
+
+def _loss(strategy: Any, batch: Any, step: GradientStep) -> Tensor:
+    strategy.mbatch = batch
+    strategy._unpack_minibatch()
+    return step.loss(strategy)
+
+
+def _first(batch: Any, size: int) -> Any:
+    """The first examples of a batch, which itself stays whole."""
+    return batch if len(batch[0]) == size else [field[:size] for field in batch]
+
+
+def _tell(what: str) -> None:
+    warnings.warn(f"AIMMerging: memory ran out; from now on {what}", stacklevel=4)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from avalanche_aim.cache import cache_dir, digest, resolve_cache, write_atomically
+from avalanche_aim.cache import cache_dir, digest, new_folder, resolve_cache, write_atomically
 
 
 def test_own_variable_comes_before_xdg_and_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +49,44 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_atomically(path, "not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_folder_appears_whole_and_replaces_another(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "old").touch()
+    with new_folder(tmp_path / "a" / "b") as partial:
+        (partial / "new").touch()
+        assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["old"]
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["new"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_new_folder_that_fails_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    for name in ("old", "new"):
+        with pytest.raises(error), new_folder(tmp_path / name) as partial:
+            (partial / "half").touch()
+            raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["file"]
+
+
+def test_an_old_folder_comes_back_where_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old").mkdir()
+    rename = Path.rename
+
+    def once(self: Path, target: Path) -> Path:
+        if self.name == "old" or not (tmp_path / "fails").exists():
+            return rename(self, target)
+        (tmp_path / "fails").unlink()
+        raise OSError("no")
+
+    monkeypatch.setattr(Path, "rename", once)
+    (tmp_path / "fails").touch()
+    with pytest.raises(OSError, match="no"), new_folder(tmp_path / "old"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]

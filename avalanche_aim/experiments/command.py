@@ -18,6 +18,8 @@ from .strategies import STRATEGIES
 from .tables import results_table
 
 DEFAULTS = Configuration()
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -67,6 +69,8 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
         help="compute activations anew in the backward pass: less memory, more time")  # fmt: skip
     add("--device", help="where to train")
     add("--strict", action=argparse.BooleanOptionalAction, help="a trap in the data is an error, not a warning")
+    add("--save-models", action=argparse.BooleanOptionalAction,
+        help="keep each run's trained adapter too, in OUT/models, for peft and others")  # fmt: skip
     add("--options", type=json.loads, metavar="JSON",
         help='further arguments of strategies: {"ewc": {"ewc_lambda": 10}}')  # fmt: skip
     add("--out", type=Path, default=Path("results"), help="folder for results, histories and plots; a rerun goes on")
@@ -115,11 +119,20 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 
     :param p: from :func:`parser`.
     :param argv: the arguments, or None for the process's own.
-    :return: the exit status: 0, or 1 if a run failed, or 2 if nothing could be run.
+    :return: the exit status: 0, 1 if a run failed or something could not be written, 2 if nothing could be run, or 130
+        if it was interrupted.
     """
     # Both speak to the authors of those libraries, not to whoever reads a progress bar.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
+    try:
+        return _compare(p, argv)
+    except KeyboardInterrupt:
+        print(f"{p.prog}: interrupted; every run that had ended is kept, the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
         configuration, arguments = configured(p, argv)
         out = arguments.out
@@ -134,7 +147,9 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
             print(f"Order {order}: {stream.truncated} prompts are longer than {limit} tokens and were shortened.")
     comparison.run()
     _show(comparison, out)
-    return int(bool(comparison.failures))
+    for problem in comparison.problems:
+        print(f"{p.prog}: {problem}", file=sys.stderr)
+    return int(bool(comparison.failures or comparison.problems))
 
 
 def _show(comparison: Comparison, out: Path) -> None:
@@ -143,14 +158,19 @@ def _show(comparison: Comparison, out: Path) -> None:
     if not comparison.results:
         return
     configuration = comparison.configuration
-    files = draw_results(comparison.results, out)
     for order in configuration.orders:
         results = [result for result in comparison.results if result.order == order]
         if results:
             print(f"\nOrder {order}: score in percent after the last task ({configuration.stream} split); "
                   f"{_definitions(configuration.fwt)}.\n\n{results_table(results)}")  # fmt: skip
+    try:
+        files = draw_results(comparison.results, out)
+    except OSError as error:
+        comparison.problems.append(f"not all plots are written: {error}")
+        return
     plots = ", ".join(file.name for file in files) or "no plots, for which matplotlib is needed"
-    print(f"\nWritten to {out}: results.json, runs/, {plots}")
+    models = "models/, " if configuration.save_models else ""
+    print(f"\nWritten to {out}: results.json, runs/, {models}{plots}")
 
 
 def _definitions(fwt: bool) -> str:

@@ -9,17 +9,20 @@ from avalanche.benchmarks import CLScenario
 
 from ..text import LanguageModel
 from .configuration import Configuration
+from .models import save_trained
 from .progress import progress_bar
 from .runner import Result, examples_of, run
 from .single_task import single_task_scores
 from .store import Failure, RunStore
+from .where import one_line
 
 
 class Comparison:
     """Runs what is not finished yet; every run that ends is on disk at once.
 
     A run that was interrupted starts over and gives the same result. One that fails is recorded, tried again the next
-    time, and does not stop the others. Everything that can be checked is checked here, before training starts.
+    time, and does not stop the others. What can't be written (the disk is full) is kept in memory and tried again after
+    each run. Everything that can be checked is checked here, before training starts.
 
     :param configuration: what to run.
     :param folder: where the runs are kept; created if need be.
@@ -37,6 +40,9 @@ class Comparison:
             for seed, order, name in plan
         }
         self.streams: dict[str, CLScenario] = {}
+        self.problems: list[str] = []
+        """What could not be written, in one line each."""
+        self._unsaved: dict[tuple[int, str, str], Result | Failure] = {}
         self._model: tuple[int, LanguageModel] | None = None
         self._single: dict[tuple[int, str], list[float]] = {}
         if self._pending():
@@ -67,14 +73,38 @@ class Comparison:
                 label = f"{number}/{len(pending)} {name}, order {order}, seed {seed}"
                 ended = self._attempt(seed, order, name, bar, label)
                 self.ended[seed, order, name] = ended
-                self.store.save(ended, self.configuration.of_run(name))
+                self._unsaved[seed, order, name] = ended
+                self._save(bar)
                 if isinstance(ended, Failure):
                     bar.write(f"{name}, order {order}, seed {seed} failed: {ended.error}")
                 bar.update(end - bar.n)
         finally:
             bar.close()
+        self.problems += [f"{name}, order {order}, seed {seed} is not saved" for seed, order, name in self._unsaved]
         if self.results or self.failures:
-            self.store.write_summary(self.configuration.plain())
+            try:
+                self.store.write_summary(self.configuration.plain())
+            except OSError as error:
+                self.problems.append(f"results.json is not written: {error}")
+
+    def _save(self, bar: Any) -> None:
+        """Write what has ended; what can't be written waits for the next time."""
+        for (seed, order, name), ended in list(self._unsaved.items()):
+            try:
+                self.store.save(ended, self.configuration.of_run(name))
+            except OSError as error:
+                bar.write(f"{name}, order {order}, seed {seed} can't be saved ({error}); it is in memory alone, "
+                          "and tried again after each further run: make room")  # fmt: skip
+            else:
+                del self._unsaved[seed, order, name]
+
+    def _keep(self, model: LanguageModel, result: Result) -> None:
+        """Save a run's model; a run whose model can't be saved has its result all the same."""
+        try:
+            save_trained(model, result, self.configuration, self.store.folder)
+        except (OSError, ValueError) as error:
+            run = f"{result.strategy}, order {result.order}, seed {result.seed}"
+            self.problems.append(f"the model of {run} is not saved: {error}")
 
     def _attempt(self, seed: int, order: str, name: str, bar: Any, label: str) -> Result | Failure:
         settings, stream = self.configuration.settings(seed), self.streams[order]
@@ -88,11 +118,12 @@ class Comparison:
             finished.single = single
             return finished
         options = self.configuration.options.get(name)
+        keep = self._keep if self.configuration.save_models else None
         try:
-            return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar, label=label)
+            return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar,
+                       label=label, keep=keep)  # fmt: skip
         except Exception as error:
-            line = " ".join(str(error).split()) or "no message"
-            return Failure(name, order, seed, f"{type(error).__name__}: {line}", traceback.format_exc())
+            return Failure(name, order, seed, one_line(error), traceback.format_exc())
 
     def _pending(self) -> list[tuple[int, str, str]]:
         """What is not finished, or lacks the references that are asked for now."""

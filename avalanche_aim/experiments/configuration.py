@@ -21,7 +21,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., CLScenario], str]] = {
 }
 """Name → what builds it, and its first order."""
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
-VARIED = ("orders", "strategies", "seeds", "options", "fwt", "strict")
+VARIED = ("orders", "strategies", "seeds", "options", "fwt", "strict", "save_models")
 """Fields that may differ between runs kept in one folder."""
 
 
@@ -52,6 +52,7 @@ class Configuration:
     :param gradient_checkpointing: whether activations are computed anew in the backward pass instead of kept.
     :param device: where to train.
     :param strict: whether a trap in the data is an error.
+    :param save_models: whether each run's trained model is kept too, in ``models/``.
     :param options: further arguments of strategies, by name.
     :raises ValueError: for a value out of range; the message says what was expected.
     """
@@ -79,6 +80,7 @@ class Configuration:
     gradient_checkpointing: bool = False
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     strict: bool = False
+    save_models: bool = False
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -238,7 +240,7 @@ def check_names(names: Iterable[Any], source: str) -> None:
 
 _TYPES: dict[tuple[str, ...], type] = {
     ("benchmark", "data", "model", "stream", "precision", "device"): str,
-    ("fwt", "strict", "gradient_checkpointing"): bool,
+    ("fwt", "strict", "gradient_checkpointing", "save_models"): bool,
 }
 _KINDS = {str: "text", bool: "true or false"}
 

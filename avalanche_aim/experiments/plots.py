@@ -1,9 +1,12 @@
 """Plots of a run: the signals with the merges, and R as a heat map."""
 
 import importlib.util
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from ..cache import write_atomically
 from ..merging import History
 from .runner import Result
 from .store import stem
@@ -74,7 +77,7 @@ def plot_signals(history: History, path: Path, title: str = "", tasks: Sequence[
         losses.axvline(begin, color="0.4", lw=1, ls=":")
         losses.annotate(name, (begin, 1), xycoords=("data", "axes fraction"), fontsize=9, va="top", xytext=(3, -3),
                         textcoords="offset points")  # fmt: skip
-    figure.savefig(path, dpi=110)
+    _write(figure, path)
 
 
 def plot_results(results: Sequence[Result], path: Path) -> None:
@@ -105,4 +108,10 @@ def plot_results(results: Sequence[Result], path: Path) -> None:
         axis.set_xlabel("evaluated on")
     axes[0].set_ylabel("after training on")
     figure.colorbar(image, ax=list(axes), label="score, %", shrink=0.8)
-    figure.savefig(path, dpi=110)
+    _write(figure, path)
+
+
+def _write(figure: Any, path: Path) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, dpi=110, format="png")
+    write_atomically(path, content.getvalue())

@@ -1,6 +1,5 @@
 """Where a result comes from: libraries, revision, machine."""
 
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -9,12 +8,7 @@ from typing import Any
 
 import torch
 
-LIBRARIES = ("avalanche-aim", "avalanche-lib", "torch", "transformers", "peft")
-
-
-def versions() -> dict[str, str]:
-    """Return the installed version of each library that a result depends on."""
-    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+from ..versions import versions
 
 
 def provenance() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Train one strategy on one stream and measure it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch.amp import GradScaler
 
+from ..divergence import DivergenceCheck
 from ..evaluation import ResultMatrix, summary, text_metrics
 from ..evaluation.transfer import result_matrix
 from ..gradients import GradientStep
@@ -23,6 +24,7 @@ from ..text import LanguageModel
 from .cost import Cost, CostMeter
 from .progress import Progress, progress_bar
 from .strategies import STRATEGIES, Budget, check_strategies
+from .where import name_of, noted
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,11 @@ def run(
     single: Sequence[float] | None = None,
     bar: Any = None,
     label: str = "",
+    keep: Callable[[LanguageModel, Result], None] | None = None,
 ) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
+
+    An exception says in a note which task was trained on, and which row it met if it came from an example's data.
 
     :param name: a key of :data:`STRATEGIES`.
     :param model: the model to start from; it stays as it is.
@@ -126,7 +131,9 @@ def run(
         (:func:`~avalanche_aim.experiments.single_task.single_task_scores`), for FWT.
     :param bar: a ``tqdm`` bar whose total covers this run (:func:`examples_of`); one of its own by default.
     :param label: the run's name at that bar.
+    :param keep: gets the trained model and the result at the end, to save the model, say.
     :raises ValueError: for an unknown strategy or a stream that the benchmark lacks.
+    :raises FloatingPointError: if training makes weights non-finite.
     """
     check_strategies([name], {name: dict(options)} if options else None)
     if settings.stream not in benchmark.streams:
@@ -145,21 +152,25 @@ def run(
     amounts = [size * settings.epochs for size in ([sum(sizes)] if chosen.whole_stream else sizes)]
     progress = Progress(own_bar if bar is None else bar, label or f"{name}, seed {settings.seed}", amounts)
     meter = CostMeter(model, settings.device)
-    arguments["plugins"] = [*arguments.get("plugins", []), progress, meter]
+    plugins = arguments.get("plugins", [])
+    # AIM looks after the weights itself, since it can go back to earlier ones.
+    check = [] if any(isinstance(plugin, AIMMergingPlugin) for plugin in plugins) else [DivergenceCheck()]
+    arguments["plugins"] = [*plugins, *check, progress, meter]
     strategy = make_strategy(model, settings, metrics, chosen.template, **arguments)
     last: dict[str, Any] = {}
     try:
         # A strategy for the whole stream is trained once, then evaluated on all of it.
         train = [benchmark.train_stream] if chosen.whole_stream else benchmark.train_stream
         for number, experience in enumerate(train):
-            with meter.training():
+            with meter.training(), noted(f"training on {name_of(experience)}"):
                 strategy.train(experience, reset_optimizer_state=True)
-            last = strategy.eval(evaluation[:] if chosen.whole_stream else evaluation[: number + 1])
+            with noted(f"evaluating after {name_of(experience)}"):
+                last = strategy.eval(evaluation[:] if chosen.whole_stream else evaluation[: number + 1])
     finally:
         if own_bar is not None:
             own_bar.close()
     missing: list[list[float | None]] = [[] for _ in range(len(sizes) - len(matrix.rows))]
-    return Result(
+    result = Result(
         strategy=name,
         seed=settings.seed,
         tasks=[experience.task_name for experience in benchmark.train_stream],
@@ -170,6 +181,9 @@ def run(
         single=None if single is None else list(single),
         history=next((p.history for p in arguments["plugins"] if isinstance(p, AIMMergingPlugin)), None),
     )
+    if keep is not None:
+        keep(strategy.model, result)
+    return result
 
 
 def make_strategy(

@@ -22,8 +22,8 @@ from ..text import LanguageModel
 from ..text.encoding import HEADER, LENGTHS
 from ..text.fingerprint import model_fingerprint
 from ..text.generation import MAX_NEW_TOKENS
+from ..versions import versions
 from .progress import Progress, progress_bar
-from .provenance import versions
 from .runner import Settings, make_strategy
 
 FORMAT = 1

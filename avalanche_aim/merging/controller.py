@@ -76,7 +76,7 @@ class MergeController:
         """A new experience begins: intervals and signals start anew."""
         self.schedule.start()
         self.learning.start()
-        self._start_interval()
+        self.start_interval()
 
     def watch(self) -> bool:
         """Whether the historical loss of the iteration that has just passed is to be taken."""
@@ -132,10 +132,11 @@ class MergeController:
             next_interval=self.schedule.interval,
             at_minimum=self.schedule.at_minimum(self.learning),
         )
-        self._start_interval()
+        self.start_interval()
         return decision
 
-    def _start_interval(self) -> None:
+    def start_interval(self) -> None:
+        """Begin the interval anew: after a merge, or where the weights went back to those of the last one."""
         self.elapsed = 0
         self.monitoring.start()
         self.forgetting.start(self.monitoring.losses_in(self.schedule.interval))

@@ -27,7 +27,8 @@ def restore_(weights: Sequence[Tensor], saved: Sequence[Tensor]) -> None:
     :param weights: the trainable tensors.
     :param saved: what :func:`snapshot` returned for them.
     """
-    torch._foreach_copy_(list(weights), list(saved))
+    if saved:
+        torch._foreach_copy_(list(weights), list(saved))
 
 
 @torch.no_grad()

@@ -1,12 +1,14 @@
 """What happened: one record a merge, one a monitored iteration, as CSV and JSON."""
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..cache import write_atomically
 from .controller import Merge
 from .diagnosis import Finding
 
@@ -23,8 +25,9 @@ class Place:
 class MonitorRecord(Place):
     """One monitored iteration.
 
-    ``status`` is "collecting", "quiet", "active", "forced" or, for a historical loss that was not finite,
-    "skipped"; ``active`` says whether it counted as an activation.
+    ``status`` is "collecting", "quiet", "active", "forced" or, for a historical loss that was not finite, "skipped";
+    "rolled back" where the weights were not finite either and went back to θ_prev. ``active`` says whether it counted
+    as an activation.
     """
 
     training_loss: float
@@ -41,7 +44,8 @@ class MergeRecord(Merge, Place):
 
     ``memory_loss_before`` and ``memory_loss_after`` are the losses of the first and the last memory batch, each
     taken before its optimizer step; None where there was no memory iteration. ``merged`` is False where the
-    merge was given up because a memory loss was not finite; the weights then stayed as training left them.
+    merge was given up because a memory loss or the merged weights were not finite; the weights then stayed as training
+    left them.
     ``kept`` is the share of τ_new that the merge kept, None where it was given up or nothing had moved.
     ``diagnosis`` names what :class:`~avalanche_aim.merging.Diagnosis` recognised: "oscillation", "stagnation",
     "oscillation+stagnation" or nothing.
@@ -119,24 +123,26 @@ class History:
     def write(self, folder: Path | str, stem: str = "history") -> list[Path]:
         """Write ``<stem>.json``, ``<stem>_merges.csv`` and ``<stem>_iterations.csv``.
 
-        :param folder: an existing folder.
+        :param folder: where to; made if need be.
         :param stem: how the file names begin.
-        :return: the files written. JSON has null where a number is not finite.
+        :return: the files written, each whole or not at all. JSON has null where a number is not finite.
         """
-        folder = Path(folder)
-        path = folder / f"{stem}.json"
-        path.write_text(json.dumps(_finite(self.to_dict()), allow_nan=False) + "\n", encoding="utf-8")
-        merges, iterations = folder / f"{stem}_merges.csv", folder / f"{stem}_iterations.csv"
-        _write_csv(merges, MergeRecord, self.merges)
-        _write_csv(iterations, MonitorRecord, self.iterations)
-        return [path, merges, iterations]
+        files = {
+            f"{stem}.json": json.dumps(_finite(self.to_dict()), allow_nan=False) + "\n",
+            f"{stem}_merges.csv": _csv(MergeRecord, self.merges),
+            f"{stem}_iterations.csv": _csv(MonitorRecord, self.iterations),
+        }
+        for name, text in files.items():
+            write_atomically(Path(folder) / name, text.encode())
+        return [Path(folder) / name for name in files]
 
 
-def _write_csv(path: Path, kind: type, records: Sequence[Any]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(kind)])
-        writer.writeheader()
-        writer.writerows(asdict(record) for record in records)
+def _csv(kind: type, records: Sequence[Any]) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, [f.name for f in fields(kind)])
+    writer.writeheader()
+    writer.writerows(asdict(record) for record in records)
+    return file.getvalue()
 
 
 def _finite(value: Any) -> Any:

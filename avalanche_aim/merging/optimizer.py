@@ -46,9 +46,8 @@ class MemoryFineTuning:
         self,
         optimizer: Optimizer,
         weights: list[Tensor],
-        loss: Callable[[], Tensor],
+        gradients: Callable[[], Tensor],
         iterations: int,
-        backward: Callable[[Tensor], Any] = Tensor.backward,
     ) -> list[float]:
         """Fine-tune the weights, in place.
 
@@ -57,17 +56,16 @@ class MemoryFineTuning:
 
         :param optimizer: the training optimizer.
         :param weights: the trainable tensors, whose gradients are clipped together.
-        :param loss: draws a memory batch and returns its loss, with gradient.
+        :param gradients: draws a memory batch, makes its gradients, and returns its loss; where it makes none (an
+            overflow in fp16), no step is taken.
         :param iterations: optimizer steps to take.
-        :param backward: makes the gradients of that loss; where it makes none (an overflow in fp16), no step is taken.
         :return: the loss of each step, taken before it.
         """
         losses: list[float] = []
         with self._optimizer_state(optimizer), _kept_gradients(weights):
             for _ in range(iterations):
                 optimizer.zero_grad()
-                value = loss()
-                backward(value)
+                value = gradients()
                 # Infinity clips nothing, but the norm still tells whether the gradient is finite.
                 norm = float(_clip(weights, self.max_grad_norm))
                 losses.append(float(value.detach()) if math.isfinite(norm) else math.nan)
@@ -76,6 +74,17 @@ class MemoryFineTuning:
                 optimizer.step()
             optimizer.zero_grad()
         return losses
+
+    def drop_non_finite(self, optimizer: Optimizer) -> None:
+        """Forget the moments that non-finite weights or gradients have spoiled; they begin anew at the next step.
+
+        :param optimizer: the training optimizer.
+        """
+        for moments in (optimizer.state, self._own):
+            for weight, state in list(moments.items()):
+                tensors = [value for value in state.values() if isinstance(value, Tensor)]
+                if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+                    del moments[weight]
 
     @contextmanager
     def _optimizer_state(self, optimizer: Optimizer) -> Iterator[None]:
@@ -102,9 +111,9 @@ def _clip(weights: list[Tensor], max_norm: float) -> Tensor:
 def _kept_gradients(weights: list[Tensor]) -> Iterator[None]:
     """Put the gradients aside, and back afterwards: other plugins may still read the training batch's."""
     kept = [w.grad for w in weights]
-    for w in weights:
-        w.grad = None
     try:
+        for w in weights:
+            w.grad = None
         yield
     finally:
         for w, grad in zip(weights, kept, strict=True):

@@ -2,6 +2,7 @@
 
 import inspect
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from ..modes import ModeSwitch
 from .encoding import AnswerSpace, unpack
+from .export import Base, save_merged, save_model
 from .loading import add_lora, check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
+from .model_card import Training
 from .scoring import Blocks, score
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
@@ -62,6 +65,8 @@ class LanguageModel(DynamicModule):
         self.gold_only = False
         """Whether eval mode, too, scores the gold answers alone: enough for a loss, at the cost of one answer."""
         self.autocast = autocast
+        self.base: Base | None = None
+        """What others can load the base model by, known after :meth:`from_pretrained`."""
         self.criterion = nn.NLLLoss()
         self.answers: AnswerSpace | None = None
         self._passes = 0
@@ -108,13 +113,16 @@ class LanguageModel(DynamicModule):
             backbone = tiny_model(TINY[name], len(tokenizer), seed, **kwargs)
         else:
             backbone, tokenizer = load_backbone(name, **kwargs)
+        base = None if name in TINY else Base.named(name, kwargs.get("revision"))
         if hasattr(backbone, "peft_config"):
             check_adapter(name, backbone, lora)
+            base = Base.named(next(iter(backbone.peft_config.values())).base_model_name_or_path)
         elif lora is not False and lora is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 backbone = add_lora(backbone, lora)
         model = cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
+        model.base = base
         if autocast is not None and not stays_put(model.language_model):
             store_frozen(backbone, autocast)
         if gradient_checkpointing:
@@ -250,13 +258,32 @@ class LanguageModel(DynamicModule):
         copy.__dict__.update({name: deepcopy(value, memo) for name, value in self.__dict__.items()})
         return copy
 
-    def save_pretrained(self, folder: str) -> None:
-        """Save the adapter (or the whole model, without LoRA) and the tokenizer, for ``from_pretrained``.
+    def save_pretrained(self, folder: str | Path, training: Training | None = None) -> None:
+        """Save the adapter (or the whole model, without LoRA), the tokenizer and a model card.
 
-        :param folder: where to.
+        Plain ``peft`` or Transformers load it, and so does :meth:`from_pretrained`.
+
+        :param folder: a new or empty folder, or one saved before, which is replaced once the new one is complete.
+        :param training: what the model card is to say of tasks, scores and settings.
+        :raises ValueError: for a folder with something else in it.
+        :raises OSError: where it cannot be written; what was there before is then still there.
         """
-        self.backbone.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        save_model(self, Path(folder), training or Training())
+
+    def save_merged(
+        self, folder: str | Path, training: Training | None = None, *, dtype: torch.dtype | None = None
+    ) -> None:
+        """Save a whole model with the adapter merged into its base, for Transformers without ``peft``.
+
+        The base model is loaded a second time for it, in its own precision; this model stays as it is.
+
+        :param folder: as for :meth:`save_pretrained`.
+        :param training: as for :meth:`save_pretrained`.
+        :param dtype: of the merged weights; that of the base model's files by default.
+        :raises ValueError: without an adapter, for one that cannot be merged, and as for :meth:`save_pretrained`.
+        :raises OSError: where it cannot be written, or the base model is gone.
+        """
+        save_merged(self, Path(folder), dtype, training or Training())
 
 
 def _only_gold(target: Tensor) -> Any:

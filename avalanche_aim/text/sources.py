@@ -87,6 +87,14 @@ def resolve_model(name: str, *, cache_dir: Path | None = None) -> str:
     return str(_wheel_copy(root))
 
 
+def is_wheel_copy(folder: str) -> bool:
+    """Whether a folder is that of the default model's copy from PyPI, in the library's cache folder.
+
+    :param folder: what :func:`resolve_model` returned.
+    """
+    return Path(folder) == _wheel_folder(default_cache_dir())
+
+
 # --- local folders ---------------------------------------------------------------
 
 
@@ -200,7 +208,7 @@ def _wheel_copy(root: Path) -> Path:
     :raises ImportError: ``gguf`` isn't installed.
     :raises RuntimeError: The wheel can't be fetched, or isn't what it should be.
     """
-    folder = root / "models" / DEFAULT_MODEL.split("/")[1]
+    folder = _wheel_folder(root)
     if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -209,6 +217,10 @@ def _wheel_copy(root: Path) -> Path:
         if not _is_whole(folder):
             _make_copy(folder)
     return folder
+
+
+def _wheel_folder(root: Path) -> Path:
+    return root / "models" / DEFAULT_MODEL.split("/")[1]
 
 
 def _is_whole(folder: Path) -> bool:

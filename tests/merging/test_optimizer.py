@@ -25,7 +25,12 @@ class Training:
         return sum(((w - target) ** 2).sum() for w in self.weights)
 
     def run(self, fine_tuning, iterations=2):
-        return fine_tuning.run(self.optimizer, self.weights, self.loss, iterations)
+        return fine_tuning.run(self.optimizer, self.weights, self.gradients, iterations)
+
+    def gradients(self):
+        loss = self.loss()
+        loss.backward()
+        return loss
 
     def values(self):
         return [w.detach().clone() for w in self.weights]
