@@ -20,11 +20,12 @@ def save_trained(model: LanguageModel, result: Result, configuration: Configurat
     :raises OSError, ValueError: as of :meth:`~avalanche_aim.LanguageModel.save_pretrained`.
     """
     run = {"strategy": result.strategy, "order": result.order, "seed": result.seed}
+    merges = {} if result.merges is None else {"merges": result.merges}
     training = Training(
         result.tasks,
         result.r[-1],
         result.metrics,
         {**DEFINITIONS, "score": SCORE},
-        {**run, **configuration.of_run(result.strategy)},
+        {**run, **merges, **configuration.of_run(result.strategy)},
     )
     model.save_pretrained(folder / "models" / stem(result.strategy, result.order, result.seed), training)

@@ -3,7 +3,6 @@
 import errno
 import json
 import math
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,7 +197,7 @@ def test_an_error_in_an_evaluation_says_so(llama: LanguageModel, streams: Any, m
 
 
 def interrupt(*_: Any, **__: Any) -> None:
-    signal.raise_signal(signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("where", ["training", "evaluation", "save", "model"])
