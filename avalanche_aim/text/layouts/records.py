@@ -27,7 +27,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     else:
         content = read_json(path)
     if not isinstance(content, list):
-        keys = f" with {sorted(content)}" if isinstance(content, dict) else ""
+        keys = f" with {sorted(content)!r:.200}" if isinstance(content, dict) else ""
         raise ValueError(
             f"{path}: expected a JSON list of records, got {_kind(content)}{keys}; write the list alone, or see "
             "whether the file is from another layout"
@@ -110,7 +110,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def _field(path: Path, row: int, record: dict[str, Any], field: str) -> Any:
     if field not in record:
         raise ValueError(
-            f"{path}, record {row}: expected the field {field!r}, got only {sorted(record)}; complete or drop the "
+            f"{path}, record {row}: expected the field {field!r}, got only {sorted(record)!r:.200}; complete or drop the "
             "record, or, if all are like it, see whether the file is from another layout"
         )
     return record[field]
@@ -150,9 +150,11 @@ def _parse(path: Path, text: str, first_line: int) -> Any:
         remedy = "correct the file, or copy it again if it was cut short"
         if error.msg == "Extra data" and path.suffix == ".json":
             remedy = "name a file of JSON Lines .jsonl"
-        raise ValueError(f"{path}: not valid JSON at {where} ({error.msg}); {remedy}") from error
+        raise ValueError(f"{path}: expected JSON, but this is not valid JSON at {where} ({error.msg}); {remedy}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise ValueError(f"{path}: not valid JSON from line {first_line} on ({error}); copy the file again") from error
+        raise ValueError(
+            f"{path}: expected JSON, but this is not valid JSON from line {first_line} on ({error}); copy the file again"
+        ) from error
 
 
 def _kind(value: Any) -> str:
