@@ -151,7 +151,9 @@ def check_device(device: str) -> None:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, ValueError, ImportError) as error:  # of a kind that depends on the device
         reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"device: expected one that torch can use here, such as cpu, got {device!r:.80} ({reason:.300})") from error
+        raise ValueError(
+            f"device: expected one that torch can use here, such as cpu, got {device!r:.80} ({reason:.300})"
+        ) from error
 
 
 def plain_data(text: str) -> Any:

@@ -97,7 +97,9 @@ class Configuration:
         for name, kind in (("orders", str), ("strategies", str), ("seeds", int)):
             values = getattr(self, name)
             if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
-                raise ValueError(f"{name}: expected at least one, each of type {kind.__name__}; got {list(values)!r:.200}")
+                raise ValueError(
+                    f"{name}: expected at least one, each of type {kind.__name__}; got {list(values)!r:.200}"
+                )
             object.__setattr__(self, name, tuple(dict.fromkeys(values)))
         _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("stream", self.stream, ("test", "dev"))
@@ -116,7 +118,9 @@ class Configuration:
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
             raise ValueError(f"learning_rate: expected a positive number, got {rate!r:.200}")
         if not isinstance(self.options, dict) or not all(isinstance(o, dict) for o in self.options.values()):
-            raise ValueError(f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r:.200}")
+            raise ValueError(
+                f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r:.200}"
+            )
         if not _is_plain(self.options):
             raise ValueError(f"options: expected texts, finite numbers, true, false, none, and lists and mappings of "
                              f"these by text, got {self.options!r:.200}")  # fmt: skip
@@ -129,7 +133,9 @@ class Configuration:
     def _check_training(self) -> None:
         """Refuse settings of the training loop that are out of range, or that a strategy can't be trained with."""
         norm = self.max_grad_norm
-        if norm is not None and (isinstance(norm, bool) or not isinstance(norm, (int, float)) or not 0 < norm < math.inf):
+        if norm is not None and (
+            isinstance(norm, bool) or not isinstance(norm, (int, float)) or not 0 < norm < math.inf
+        ):
             raise ValueError(f"max_grad_norm: expected a positive number or none, got {norm!r:.200}")
         if not _is_int(self.warmup) or self.warmup >= 2**31:
             raise ValueError(f"warmup: expected a whole number of iterations, got {self.warmup!r:.200}")

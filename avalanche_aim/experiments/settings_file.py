@@ -5,7 +5,6 @@ from typing import Any
 
 from .configuration import check_names
 
-
 DEPTH = 20
 """How deep lists and mappings may be nested; settings need three levels."""
 
@@ -13,8 +12,8 @@ DEPTH = 20
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the settings that a YAML file gives.
 
-    Tags and aliases are refused: no setting needs them, a tag can ask for what YAML's reader has no answer to, and a few
-    lines of aliases can stand for more values than fit into memory. Nothing in a file is ever executed.
+    Tags and aliases are refused: no setting needs them, a tag can ask for what YAML's reader has no answer to, and a
+    few lines of aliases can stand for more values than fit into memory. Nothing in a file is ever executed.
 
     :param path: the file, with fields of :class:`~avalanche_aim.experiments.Configuration` as keys.
     :raises ValueError: for a file that is no such mapping.
@@ -47,7 +46,9 @@ def _check_plain(text: str) -> None:
             raise ValueError(f"expected at most {DEPTH} levels, got more in line {event.start_mark.line + 1}")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
             line = event.start_mark.line + 1
-            raise ValueError(f"expected plain values, got a tag (!) or an alias (*) in line {line}; write the value out")
+            raise ValueError(
+                f"expected plain values, got a tag (!) or an alias (*) in line {line}; write the value out"
+            )
     waiting = [yaml.compose(text, yaml.SafeLoader)]
     while waiting:
         node = waiting.pop()

@@ -185,16 +185,24 @@ def _refuse_other_settings(path: Path, asked: Mapping[str, Any], now: Mapping[st
     changes = [f"{k} {then.get(k)!r:.80}, now {now.get(k)!r:.80}"
                for k in {**then, **now} if then.get(k) != now.get(k)]  # fmt: skip
     if changes:
-        raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes[:10])}) than expected; "
-                         "choose another folder, or delete this one")  # fmt: skip
+        raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes[:10])}); "
+                         "choose another folder for what is expected now, or delete this one")  # fmt: skip
 
 
 def _read(path: Path) -> dict[str, Any]:
     content = _json_of(path)
     parts = {"finished": ("asked", "result"), "failed": ("asked", "failure")}
     status = content.get("status") if isinstance(content, dict) else None
-    if status not in parts or not all(isinstance(content.get(part), dict) for part in parts[status]):
+    if (
+        not isinstance(status, str)
+        or status not in parts
+        or not all(isinstance(content.get(part), dict) for part in parts[status])
+    ):
         raise ValueError(f"{path}: expected a finished or failed run, got something else; delete it to run it again")
+    try:  # what a report is going to write
+        json.dumps(content, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise ValueError(f"{path}: expected whole characters ({error}); delete it to run it again") from error
     return content
 
 

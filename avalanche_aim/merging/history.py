@@ -112,7 +112,9 @@ class History:
         parts = [data.get(name) for name in ("merges", "iterations")] if isinstance(data, dict) else []
         if not parts or not all(isinstance(part, list) for part in parts):
             got = sorted(map(str, data)) if isinstance(data, dict) else data
-            raise ValueError(f"expected a history with 'merges' and 'iterations', two lists of records, got {got!r:.200}")
+            raise ValueError(
+                f"expected a history with 'merges' and 'iterations', two lists of records, got {got!r:.200}"
+            )
         return cls(
             [record(MergeRecord, one, f"history, merge {row}") for row, one in enumerate(data["merges"])],
             [record(MonitorRecord, one, f"history, iteration {row}") for row, one in enumerate(data["iterations"])],

@@ -41,9 +41,11 @@ def _fits(value: Any, kind: Any) -> bool:
         return any(_fits(value, one) for one in get_args(kind))
     if get_origin(kind) is list:
         return isinstance(value, list) and all(_fits(item, get_args(kind)[0]) for item in value)
+    if isinstance(value, bool):
+        return kind is bool
     if isinstance(value, float):
         return kind is float and (abs(value) < LARGEST or not math.isfinite(value))
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return kind in (int, float) and abs(value) < LARGEST
     if kind is str:
         return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -148,6 +148,6 @@ def _readable(source: str) -> Iterator[None]:
         words = " ".join(f"{type(error).__name__}: {error}".split())
         kind = OSError if isinstance(error, OSError) else ValueError
         raise kind(
-            f"{source}: expected a model that can be loaded with these arguments, got {words:.600}; check the arguments, "
-            "or copy or fetch the model again"
+            f"{source}: expected a model that can be loaded with these arguments, got {words:.600}; check the "
+            "arguments, or copy or fetch the model again"
         ) from error

@@ -166,7 +166,9 @@ def _check_name(name: object) -> None:
 
 def _pairs(name: str, split: str, pairs: object) -> tuple[TextExample, ...]:
     if isinstance(pairs, (str, bytes, dict)) or not isinstance(pairs, Iterable):
-        raise ValueError(f"task {name!r:.80}: expected {split} to be a list of pairs (prompt, answer), got {pairs!r:.80}")
+        raise ValueError(
+            f"task {name!r:.80}: expected {split} to be a list of pairs (prompt, answer), got {pairs!r:.80}"
+        )
     return tuple(_pair(name, split, row, pair) for row, pair in enumerate(pairs))
 
 

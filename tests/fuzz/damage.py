@@ -17,7 +17,8 @@ ODD = ("folder", "loop", "dangling", "unreadable", "pipe", "missing")
 
 TEXTS = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["", " ", "-", "\ufeff", "\x00", "\ud800", "a\nb", "<b>&\"'", "../..", "|", "x" * 5000, "%s{0}", "1", "nan"]),
+    st.sampled_from(["", " ", "-", "\ufeff", "\x00", "\ud800", "a\nb", "<b>&\"'", "../..", "|", "x" * 5000, "%s{0}",
+    "1", "nan"]),
 )  # fmt: skip
 NUMBERS = st.one_of(
     st.integers(-3, 300),
@@ -76,15 +77,23 @@ def bytes_of(draw: DrawFn, content: bytes, most: int = 3) -> bytes:
         if change == "cut":
             content = content[:place]
         elif change == "flip":
-            content = content[:place] + bytes([content[place] ^ 1 << draw(st.integers(0, 7))] if content else b"") + content[place + 1 :]
+            content = (
+                content[:place]
+                + bytes([content[place] ^ 1 << draw(st.integers(0, 7))] if content else b"")
+                + content[place + 1 :]
+            )
         elif change == "insert":
             content = content[:place] + draw(st.sampled_from(SPLINTERS)) + content[place:]
         elif change == "delete":
             content = content[:place] + content[place + draw(st.integers(1, 40)) :]
         elif change == "head":
-            content = draw(st.sampled_from([b"\xef\xbb\xbf", b"\xff\xfe", b"\x80", b"\x1f\x8b\x08", b"PK\x03\x04"])) + content
+            content = (
+                draw(st.sampled_from([b"\xef\xbb\xbf", b"\xff\xfe", b"\x80", b"\x1f\x8b\x08", b"PK\x03\x04"])) + content
+            )
         elif change == "encode":
-            content = content.decode("utf-8", "replace").encode(draw(st.sampled_from(["utf-16", "utf-32", "cp037"])), "replace")
+            content = content.decode("utf-8", "replace").encode(
+                draw(st.sampled_from(["utf-16", "utf-32", "cp037"])), "replace"
+            )
         else:
             content += content
     return content
@@ -95,7 +104,8 @@ SPLINTERS = [
     b"\xed\xa0\x80", b"\\ud800", b"null", b"9" * 5000, b"[" * 100_000, b'{"a":' * 100_000,
 ]  # fmt: skip
 WHOLES = [
-    b"", b" ", b"\xef\xbb\xbf", b"null", b"[]", b"{}", b'""', b"0", b"NaN", b"[[]]", b"[{}]", b"\x00" * 50, b"[" * 100_000,
+    b"", b" ", b"\xef\xbb\xbf", b"null", b"[]", b"{}", b'""', b"0", b"NaN", b"[[]]", b"[{}]", b"\x00" * 50,
+    b"[" * 100_000,
     b"[" + b"9" * 5000 + b"]", b"<html></html>", b"version https://git-lfs.github.com/spec/v1\n", b"\x80\x04K\x01.",
 ]  # fmt: skip
 """Contents that have nothing to do with what is expected: empty, other documents, a login page, a pickle."""
@@ -137,7 +147,8 @@ def changes_of(draw: DrawFn, files: Mapping[str, bytes], most: int = 2) -> dict[
         elif change == "whole":
             folder[name] = draw(st.sampled_from(WHOLES))
         elif change in ("rename", "copy"):
-            other = name.replace(*draw(st.sampled_from([("train", "Train"), (".json", ".jsonl"), ("/", "/x/"), ("_", ""),
+            other = name.replace(*draw(st.sampled_from([("train", "Train"), (".json", ".jsonl"), ("/", "/x/"), ("_",
+            ""),
                                                         ("test", "eval"), ("s", "S"), (".json", "")])))  # fmt: skip
             folder[other] = files[name]
             if change == "rename":
@@ -152,7 +163,9 @@ def _file(name: str, content: bytes, change: str) -> SearchStrategy[bytes]:
         return bytes_of(content)
     if name.endswith(".jsonl"):
         records = [json.loads(line) for line in content.splitlines()]
-        return edited(records).map(lambda rows: b"\n".join(json.dumps(r).encode() for r in rows) if isinstance(rows, list) else b"")
+        return edited(records).map(
+            lambda rows: b"\n".join(json.dumps(r).encode() for r in rows) if isinstance(rows, list) else b""
+        )
     return json_file(json.loads(content))
 
 

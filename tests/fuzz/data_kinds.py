@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from damage import JUNK, ODD, TEXTS, WHOLES, Folder, edited, changes_of, put, to_json
+from damage import JUNK, ODD, TEXTS, WHOLES, Folder, changes_of, edited, put, to_json
 from hypothesis import strategies as st
 from promise import Broken, Kind, command
 
@@ -75,7 +75,9 @@ PATHS = st.builds(lambda names, ending: "/".join(names) + ending, st.lists(NAMES
 def foreign_folder(draw: st.DrawFn) -> Folder:
     """Any files under names of benchmarks."""
     content = st.one_of(
-        st.sampled_from(WHOLES), st.sampled_from(ODD), st.sampled_from([c for f in LAYOUTS.values() for c in f.values()])
+        st.sampled_from(WHOLES),
+        st.sampled_from(ODD),
+        st.sampled_from([c for f in LAYOUTS.values() for c in f.values()]),
     )
     return draw(st.dictionaries(PATHS, content, max_size=5))
 
@@ -102,7 +104,9 @@ def _resolve(given: Any, folder: Path) -> None:
             raise Broken(f"result: {tasks!r}")
 
 
-TASK_NAMES = st.sampled_from([*STANDARD_CL, *LONG_SEQUENCE["mnli-first"], "task002", "002", "2", "SST-2", "é", "٣", "²"])
+TASK_NAMES = st.sampled_from(
+    [*STANDARD_CL, *LONG_SEQUENCE["mnli-first"], "task002", "002", "2", "SST-2", "é", "٣", "²"]
+)
 ORDERS = st.one_of(JUNK, TASK_NAMES, st.lists(st.one_of(TASK_NAMES, TEXTS), max_size=4), st.tuples(JUNK), st.binary())
 
 

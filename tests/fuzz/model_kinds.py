@@ -56,7 +56,9 @@ def _of(part: str) -> dict[str, bytes]:
 NAMES = st.one_of(
     TEXTS,
     st.builds("/".join, st.lists(TEXTS, max_size=3)),
-    st.sampled_from(["tiny ", "~", "~nobody/x", "/", "/dev/null", "a/b/c", "a--b", "a b/c", "http://x.y/z", "../x", "con:", "."]),
+    st.sampled_from(
+        ["tiny ", "~", "~nobody/x", "/", "/dev/null", "a/b/c", "a--b", "a b/c", "http://x.y/z", "../x", "con:", "."]
+    ),
 ).filter(lambda name: name != DEFAULT_MODEL)
 
 

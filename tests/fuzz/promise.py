@@ -144,10 +144,10 @@ def _unclear(error: Exception, kind: Kind, folder: Path) -> str | None:
         return "foreign"
     if not isinstance(error, Refused) and not _is_ours(error):
         return "foreign"
+    if message.startswith("usage: "):
+        return None  # argparse's words, which name the argument
     if len(message.replace(str(folder), "")) > LONGEST:
         return "too long"
-    if message.startswith("usage: "):
-        return None  # argparse's words name the argument
     if not re.search(r"\bexpected\b", message, re.IGNORECASE):
         return "does not say what was expected"
     if str(folder) not in message and not any(name in message for name in kind.names):
