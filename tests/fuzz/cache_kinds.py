@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from damage import ODD, WHOLES, bytes_of, json_file, put
+from damage import ODD, WHOLES, bytes_of, flipped, json_file, put
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from promise import Broken, Kind, Refused
@@ -27,7 +27,7 @@ from avalanche_aim.text.tiny import tiny_tokenizer
 
 def damaged(content: bytes, *more: SearchStrategy[Any]) -> SearchStrategy[bytes | str]:
     """A damaged file, another one, or something else in its place."""
-    return st.one_of(bytes_of(content), bytes_of(content, most=1), st.sampled_from([*WHOLES, *ODD]), *more)
+    return st.one_of(bytes_of(content), flipped(content), st.sampled_from([*WHOLES, *ODD]), *more)
 
 
 # Tokens

@@ -99,6 +99,15 @@ def bytes_of(draw: DrawFn, content: bytes, most: int = 3) -> bytes:
     return content
 
 
+def flipped(content: bytes) -> SearchStrategy[bytes]:
+    """Flip one bit."""
+    return st.builds(
+        lambda place, bit: content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :],
+        st.integers(0, len(content) - 1),
+        st.integers(0, 7),
+    )
+
+
 SPLINTERS = [
     b"\x00", b"\xff", b"\r", b"\n", b'"', b"{", b"}", b"[", b",", b":", b"NaN", b"Infinity", b"-", b"1e999", b"\xc3",
     b"\xed\xa0\x80", b"\\ud800", b"null", b"9" * 5000, b"[" * 100_000, b'{"a":' * 100_000,
@@ -117,6 +126,8 @@ def json_file(document: Any) -> SearchStrategy[bytes]:
     return st.one_of(
         edited(document).map(to_json),
         edited(document).map(to_json),
+        edited(document).map(to_json),
+        st.sampled_from(_places([document])[1:]).flatmap(lambda place: _replaced(document, place[1])),
         bytes_of(whole),
         st.sampled_from(WHOLES),
         JUNK.map(to_json),
@@ -127,6 +138,19 @@ def json_file(document: Any) -> SearchStrategy[bytes]:
 def to_json(document: Any) -> bytes:
     """Write a document as JSON, NaN and infinities too."""
     return json.dumps(document, indent=1).encode()
+
+
+def _replaced(document: Any, key: Any) -> SearchStrategy[bytes]:
+    """A field replaced by something else wherever it stands."""
+
+    def change(value: Any, junk: Any) -> Any:
+        if isinstance(value, list):
+            return [junk if n == key else change(item, junk) for n, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {name: junk if name == key else change(item, junk) for name, item in value.items()}
+        return value
+
+    return JUNK.map(lambda junk: to_json(change(document, junk)))
 
 
 def _doubled(whole: bytes, key: Any) -> bytes:

@@ -25,7 +25,7 @@ PLAIN = {
     **Configuration(model="tiny", device="cpu", train_per_task=4, eval_per_task=2, precision="fp32").plain(),
     "options": {"aim": {"window": 5}, "replay": {}},
 }
-FIELDS = (*PLAIN, "options of", "configuration")
+FIELDS = (*PLAIN, "order", "options of", "configuration")
 CLOSE = st.one_of(
     NUMBERS,
     st.sampled_from(["aim", "naive", "superni", "sample", "dev", "fp16", "tiny", "cosine", "cuda", "cuda:99", "meta",
@@ -223,7 +223,7 @@ KINDS = (
     Kind("settings file", SETTINGS_FILES, _run_file, lambda content, to: put({"settings.yaml": content}, to),
     names=FIELDS,
          rewrites=("out",), share=3),
-    Kind("flags of run", flags(), _run_flags, names=(*FIELDS, *FLAGS, "order", "model", "settings"),
+    Kind("flags of run", flags(), _run_flags, names=(*FIELDS, *FLAGS, "settings"),
     rewrites=("out",), share=2),
     Kind("other command lines", OTHERS, _others, names=("folder", "error:", "layouts", "comparison", "tokenizer")),
     Kind("history", edited(HISTORY.to_dict()), _history, names=("history",), share=2),

@@ -10,7 +10,7 @@ from promise import Broken, Kind, try_out
 
 from avalanche_aim.merging import History
 
-EXAMPLES = 6
+EXAMPLES = 10
 """Of a kind, the same in every run; times its share."""
 
 
