@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from .comparison import Comparison
-from .configuration import BENCHMARKS, PRECISIONS, Configuration, check_names
+from .configuration import BENCHMARKS, PRECISIONS, Configuration
 from .plots import draw_results
+from .settings_file import read_yaml
 from .strategies import STRATEGIES
 from .tables import results_table
 
@@ -71,7 +72,7 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--strict", action=argparse.BooleanOptionalAction, help="a trap in the data is an error, not a warning")
     add("--save-models", action=argparse.BooleanOptionalAction,
         help="keep each run's trained adapter too, in OUT/models, for peft and others")  # fmt: skip
-    add("--options", type=json.loads, metavar="JSON",
+    add("--options", type=plain_data, metavar="JSON",
         help='further arguments of strategies: {"ewc": {"ewc_lambda": 10}}')  # fmt: skip
     add("--out", type=Path, default=Path("results"), help="folder for results, histories and plots; a rerun goes on")
     shown = {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS) if f.name not in ("data", "orders")}
@@ -96,24 +97,6 @@ def configured(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[
     return Configuration.of(values), arguments
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read the settings that a YAML file gives.
-
-    :param path: the file, with fields of :class:`Configuration` as keys.
-    :raises ValueError: for a file that is no such mapping.
-    """
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected settings such as 'epochs: 3', got {type(values).__name__}")
-    check_names(values, str(path))  # values are checked with those of the command line, which may complete them
-    return values
-
-
 def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Run the comparison that the command line asks for, and print its table.
 
@@ -136,7 +119,7 @@ def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
         configuration, arguments = configured(p, argv)
         out = arguments.out
-        torch.empty(0, device=configuration.device)  # an unknown device is an error now, not after the first task
+        check_device(configuration.device)  # an unknown device is an error now, not after the first task
         comparison = Comparison(configuration, out)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{p.prog}: {error}", file=sys.stderr)
@@ -176,6 +159,33 @@ def _show(comparison: Comparison, out: Path) -> None:
 def _definitions(fwt: bool) -> str:
     bwt = "BWT is Σ (R[T−1][j] − R[j][j]) / (T−1)"
     return f"{bwt}, FWT the mean of R[j][j] − b_j, b_j trained on task j alone" if fwt else bwt
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that holds no tensors here.
+
+    :param device: its name.
+    :raises ValueError: if it is unknown, or torch can't use it.
+    """
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ValueError, ImportError) as error:  # of a kind that depends on the device
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"device: expected one that torch can use here, such as cpu, got {device!r:.80} ({reason:.300})"
+        ) from error
+
+
+def plain_data(text: str) -> Any:
+    """Read JSON.
+
+    :param text: as it stands on the command line.
+    :raises ValueError: for anything else.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("expected JSON, got thousands of brackets") from error
 
 
 def memory_size(text: str) -> float | int:

@@ -88,7 +88,7 @@ class Configuration:
             for name in names:
                 value = getattr(self, name)
                 if not isinstance(value, kind) and not (name == "data" and value is None):
-                    raise ValueError(f"{name}: expected {_KINDS[kind]}, got {value!r}")
+                    raise ValueError(f"{name}: expected {_KINDS[kind]}, got {value!r:.200}")
         _check_choice("benchmark", self.benchmark, BENCHMARKS)
         if self.data is None:
             if self.benchmark != "standard_cl":
@@ -99,7 +99,9 @@ class Configuration:
         for name, kind in (("orders", str), ("strategies", str), ("seeds", int)):
             values = getattr(self, name)
             if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
-                raise ValueError(f"{name}: expected at least one, each of type {kind.__name__}; got {list(values)}")
+                raise ValueError(
+                    f"{name}: expected at least one, each of type {kind.__name__}; got {list(values)!r:.200}"
+                )
             object.__setattr__(self, name, tuple(dict.fromkeys(values)))
         _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("stream", self.stream, ("test", "dev"))
@@ -112,13 +114,20 @@ class Configuration:
             "micro_batch_size",
         ):
             value, optional = getattr(self, name), name.endswith(("per_task", "micro_batch_size"))
-            if not (optional and value is None) and (not _is_int(value) or value < 1):
-                raise ValueError(f"{name}: expected an integer of 1 or more, got {value!r}")
+            if not (optional and value is None) and (not _is_int(value) or not 1 <= value < 2**31):
+                raise ValueError(f"{name}: expected an integer of 1 or more, got {value!r:.200}")
         rate = self.learning_rate
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
-            raise ValueError(f"learning_rate: expected a positive number, got {rate!r}")
+            raise ValueError(f"learning_rate: expected a positive number, got {rate!r:.200}")
         if not isinstance(self.options, dict) or not all(isinstance(o, dict) for o in self.options.values()):
-            raise ValueError(f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r}")
+            raise ValueError(
+                f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r:.200}"
+            )
+        if not _is_plain(self.options):
+            raise ValueError(f"options: expected texts, finite numbers, true, false, none, and lists and mappings of "
+                             f"these by text, got {self.options!r:.200}")  # fmt: skip
+        if not all(0 <= seed < 2**63 for seed in self.seeds):
+            raise ValueError(f"seeds: expected 0 or more, and below 2^63; got {list(self.seeds)!r:.200}")
         RehearsalMemory(self.memory)
         check_strategies(self.strategies, self.options)
         self._check_training()
@@ -126,10 +135,12 @@ class Configuration:
     def _check_training(self) -> None:
         """Refuse settings of the training loop that are out of range, or that a strategy can't be trained with."""
         norm = self.max_grad_norm
-        if norm is not None and (isinstance(norm, bool) or not isinstance(norm, (int, float)) or not norm > 0):
-            raise ValueError(f"max_grad_norm: expected a positive number or none, got {norm!r}")
-        if not _is_int(self.warmup):
-            raise ValueError(f"warmup: expected a whole number of iterations, got {self.warmup!r}")
+        if norm is not None and (
+            isinstance(norm, bool) or not isinstance(norm, (int, float)) or not 0 < norm < math.inf
+        ):
+            raise ValueError(f"max_grad_norm: expected a positive number or none, got {norm!r:.200}")
+        if not _is_int(self.warmup) or self.warmup >= 2**31:
+            raise ValueError(f"warmup: expected a whole number of iterations, got {self.warmup!r:.200}")
         LearningRateSchedule(self.schedule, self.warmup)
         whole = [name for name in self.strategies if STRATEGIES[name].whole_batch]
         if self.micro_batch_size is not None and whole:
@@ -150,7 +161,7 @@ class Configuration:
         chosen = dict(values)
         for name in chosen.keys() & {"orders", "strategies", "seeds"}:
             several = chosen[name] if isinstance(chosen[name], (list, tuple)) else [chosen[name]]
-            chosen[name] = tuple(map(str, several)) if name == "orders" else tuple(several)
+            chosen[name] = tuple(str(o) if _is_int(o) else o for o in several) if name == "orders" else tuple(several)
         return cls(**chosen)
 
     def plain(self) -> dict[str, Any]:
@@ -235,7 +246,7 @@ def check_names(names: Iterable[Any], source: str) -> None:
     """
     known = sorted(f.name for f in fields(Configuration))
     if unknown := sorted(str(name) for name in names if name not in known):
-        raise ValueError(f"{source}: unknown {', '.join(unknown)}; expected some of {', '.join(known)}")
+        raise ValueError(f"{source}: unknown {', '.join(unknown):.200}; expected some of {', '.join(known)}")
 
 
 _TYPES: dict[tuple[str, ...], type] = {
@@ -247,7 +258,16 @@ _KINDS = {str: "text", bool: "true or false"}
 
 def _check_choice(name: str, value: Any, known: Iterable[str]) -> None:
     if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r:.200}")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON holds a value as it is, so that a finished run can be kept, and found again by its settings."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) for name in value) and all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_int(value: Any) -> bool:

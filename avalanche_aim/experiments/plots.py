@@ -44,9 +44,10 @@ def plot_signals(history: History, path: Path, title: str = "", tasks: Sequence[
     from matplotlib.figure import Figure
 
     offsets, start = {}, 0
-    for experience in dict.fromkeys(record.experience for record in history.iterations):
+    records = [*history.iterations, *history.merges]
+    for experience in sorted({record.experience for record in records}):
         offsets[experience] = start
-        start += max(r.iteration for r in history.iterations if r.experience == experience)
+        start += max(record.iteration for record in records if record.experience == experience)
     x = [offsets[r.experience] + r.iteration for r in history.iterations]
     at = [offsets[m.experience] + m.iteration for m in history.merges]
     figure = Figure(figsize=(11, 7.5), layout="constrained")

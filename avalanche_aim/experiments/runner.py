@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from ..evaluation.transfer import result_matrix
 from ..gradients import GradientStep
 from ..learning_rate import LearningRateSchedule
 from ..merging import History
+from ..merging.records import record
 from ..plugin import AIMMergingPlugin
 from ..text import LanguageModel
 from .cost import Cost, CostMeter
@@ -98,10 +99,26 @@ class Result:
 
         :param data: the result as plain data.
         :param history: its history.
-        :raises KeyError, TypeError: if fields are missing or unknown.
+        :raises ValueError: if fields are missing or unknown, or hold what no run measures.
         """
         values = {key: value for key, value in data.items() if key not in ("metrics", "merges")}
-        return cls(**{**values, "cost": Cost(**values["cost"])}, history=history)
+        plain = [f.name for f in fields(cls) if f.name not in ("cost", "history")]
+        result = record(cls, {"cost": None, **values, "history": history}, "result", plain)
+        result.cost = record(Cost, values.get("cost"), "cost")
+        result._check()
+        return result
+
+    def _check(self) -> None:
+        """Refuse numbers that no run measures; R's shape and last row are checked with its metrics."""
+        rows, alone = self.r, self.single
+        if len(self.tasks) != len(rows) or len(set(self.tasks)) != len(rows) or len(self.label_accuracy) > len(rows):
+            raise ValueError(f"tasks: expected {len(rows)} different ones, one a row of r, got {self.tasks!r:.80}")
+        for name, scores in (*(("r", row) for row in rows), ("single", alone), ("label_accuracy", self.label_accuracy)):
+            if not all(score is None or 0.0 <= score <= 100.0 for score in scores or ()):
+                raise ValueError(f"{name}: expected scores in percent, got {scores!r:.80}")
+        if not all(number is None or 0.0 <= number < math.inf for number in asdict(self.cost).values()):
+            raise ValueError(f"cost: expected finite numbers of 0 or more, got {self.cost!r:.200}")
+        _ = self.metrics
 
 
 def run(

@@ -26,7 +26,7 @@ from ..versions import versions
 from .progress import Progress, progress_bar
 from .runner import Settings, make_strategy
 
-FORMAT = 1
+FORMAT = 2
 """Of the files: to be raised with every change of what is measured."""
 
 
@@ -56,7 +56,7 @@ def single_task_scores(
     shared = common_key(model, settings) if folder else {}
     keys = [{**shared, **task_key(train, test)} for train, test in pairs] if folder else []
     files = [folder / f"{digest(key)}.json" for key in keys] if folder else []
-    scores: list[float | None] = [_read(file) for file in files] if files else [None] * len(pairs)
+    scores: list[float | None] = [read_score(file) for file in files] if files else [None] * len(pairs)
     missing = [number for number, score in enumerate(scores) if score is None]
     total = sum(len(pairs[n][0].dataset) * settings.epochs + len(pairs[n][1].dataset) for n in missing)
     bar = progress_bar(total, progress and bool(missing))
@@ -64,7 +64,7 @@ def single_task_scores(
         for number in missing:
             scores[number] = _measure(model, *pairs[number], settings, bar)
             if files:
-                _write(files[number], pairs[number][0].task_name, scores[number], keys[number])
+                write_score(files[number], pairs[number][0].task_name, scores[number], keys[number])
     finally:
         bar.close()
     return [float(score) for score in scores if score is not None]
@@ -128,24 +128,39 @@ def _rows(experience: Any) -> list[torch.Tensor]:
     return [experience.dataset[row][0] for row in range(len(experience.dataset))]
 
 
-def _read(file: Path) -> float | None:
+def read_score(file: Path) -> float | None:
+    """Read a score that was kept.
+
+    :param file: its file.
+    :return: None, after a warning, for a file that is damaged or of something else; None where there is none.
+    """
     if not file.is_file():
         return None
     try:
-        score = json.loads(file.read_text(encoding="utf-8"))["score"]
-        if isinstance(score, (int, float)) and 0.0 <= score <= 100.0:
-            return float(score)
-        problem = f"expected a score in [0, 100], got {score!r}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.pop("checksum", None) != digest(content):
+            problem = "its checksum is not that of its content"
+        elif digest(content["key"]) != file.stem:
+            problem = "it is that of another task, or of other settings"
+        else:
+            return float(content["score"])
+    except (OSError, ValueError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
     warnings.warn(f"{file} holds no single-task score ({problem}); measuring it again", stacklevel=3)
     return None
 
 
-def _write(file: Path, task: str, score: float | None, key: dict[str, Any]) -> None:
-    content = json.dumps({"task": task, "score": score, "key": key}, indent=1) + "\n"
+def write_score(file: Path, task: str, score: float | None, key: dict[str, Any]) -> None:
+    """Keep a score; a folder that can't be written is a warning.
+
+    :param file: its file, named by the digest of ``key``.
+    :param task: the task's name, for people.
+    :param score: in percent.
+    :param key: everything that it depends on, as plain data.
+    """
+    content: dict[str, Any] = {"task": task, "score": score, "key": key}
     try:
-        write_atomically(file, content.encode())
+        write_atomically(file, (json.dumps({**content, "checksum": digest(content)}, indent=1) + "\n").encode())
     except OSError as error:
         warnings.warn(f"the single-task score of {task} is not kept: {file.parent} can't be written ({error})",
                       stacklevel=3)  # fmt: skip

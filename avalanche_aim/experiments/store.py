@@ -7,6 +7,7 @@ all of them, with the definitions of their numbers.
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 from ..cache import digest, write_atomically
 from ..evaluation import DEFINITIONS
 from ..merging import History
+from ..merging.records import record
 from .configuration import Configuration
 from .provenance import provenance
 from .runner import Result
@@ -167,47 +169,77 @@ class RunStore:
     def _result(self, path: Path, content: dict[str, Any]) -> Result:
         history = self.runs / f"history_{path.stem}.json"
         try:
-            data = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else None
-            return Result.from_dict(content["result"], None if data is None else History.from_dict(data))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} or its history is damaged ({error}); delete it to run it again") from error
+            recorded = History.from_dict(_json_of(history)) if os.path.lexists(history) else None
+            result = Result.from_dict(content["result"], recorded)
+            _check_name(path, result)
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{path} or its history is damaged: expected a finished run ({error}); delete it to run it again"
+            ) from error
+        return result
 
 
 def _refuse_other_settings(path: Path, asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     # A setting that did not exist when the run was made had its present default then.
     then, now = {**DEFAULTS, **asked}, json.loads(json.dumps({**DEFAULTS, **now}))
-    changes = [f"{k} {then[k]!r}, now {now[k]!r}" for k in {**then, **now} if then.get(k) != now.get(k)]
+    changes = [f"{k} {then.get(k)!r:.80}, now {now.get(k)!r:.80}"
+               for k in {**then, **now} if then.get(k) != now.get(k)]  # fmt: skip
     if changes:
-        raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes)}); choose another "
-                         "folder, or delete this one")  # fmt: skip
+        raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes[:10])}); "
+                         "choose another folder for what is expected now, or delete this one")  # fmt: skip
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: expected a run as JSON ({error}); delete it to run it again") from error
+    content = _json_of(path)
     parts = {"finished": ("asked", "result"), "failed": ("asked", "failure")}
     status = content.get("status") if isinstance(content, dict) else None
-    if status not in parts or not all(isinstance(content.get(part), dict) for part in parts[status]):
+    if (
+        not isinstance(status, str)
+        or status not in parts
+        or not all(isinstance(content.get(part), dict) for part in parts[status])
+    ):
         raise ValueError(f"{path}: expected a finished or failed run, got something else; delete it to run it again")
+    try:  # what a report is going to write
+        json.dumps(content, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise ValueError(f"{path}: expected whole characters ({error}); delete it to run it again") from error
     return content
+
+
+def _json_of(path: Path) -> Any:
+    if not path.is_file():  # a pipe would be waited for
+        raise OSError(f"{path}: expected a file, found something else; delete it to run it again")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected JSON ({error}); delete it to run it again") from error
+    except OSError as error:
+        raise OSError(f"{path}: expected a file to read, got {error.strerror}; delete it to run it again") from error
 
 
 def _failure(path: Path, content: dict[str, Any]) -> Failure:
     try:
-        return Failure(**content["failure"])
-    except TypeError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it to run it again") from error
+        failure = record(Failure, content["failure"], "failure")
+        _check_name(path, failure)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: expected a failed run ({error}); delete it to run it again") from error
+    return failure
+
+
+def _check_name(path: Path, ended: Result | Failure) -> None:
+    """Refuse a copy under another name, which would count twice, or stand for a run that was not made."""
+    if path.stem != stem(ended.strategy, ended.order, ended.seed):
+        raise ValueError(f"expected the run that the file is named after, got {ended.strategy!r:.80}, order "
+                         f"{ended.order!r:.80}, seed {ended.seed!r:.80}")  # fmt: skip
 
 
 def _origin(path: Path, content: dict[str, Any]) -> Origin:
     run = content["result" if content["status"] == "finished" else "failure"]
-    try:
-        where = dict(content.get("provenance") or {})
-        return Origin(run["strategy"], run["order"], run["seed"], content["asked"], where)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); delete it to run it again") from error
+    where = content.get("provenance") or {}
+    named = all(isinstance(run.get(name), kind) for name, kind in (("strategy", str), ("order", str), ("seed", int)))
+    if not named or not isinstance(where, dict):
+        raise ValueError(f"{path} is damaged: expected strategy, order, seed and provenance; delete it to run it again")
+    return Origin(run["strategy"], run["order"], run["seed"], content["asked"], where)
 
 
 def _matrix_csv(result: Result) -> str:

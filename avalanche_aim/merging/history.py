@@ -11,6 +11,7 @@ from typing import Any
 from ..cache import write_atomically
 from .controller import Merge
 from .diagnosis import Finding
+from .records import record
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,18 @@ class History:
         """Build a history from what :meth:`to_dict` returned.
 
         :param data: the records as plain data.
-        :raises ValueError: if a record has missing or unknown fields.
+        :raises ValueError: if a record has missing or unknown fields, or a value of another type.
         """
-        try:
-            return cls(
-                [MergeRecord(**record) for record in data["merges"]],
-                [MonitorRecord(**record) for record in data["iterations"]],
+        parts = [data.get(name) for name in ("merges", "iterations")] if isinstance(data, dict) else []
+        if not parts or not all(isinstance(part, list) for part in parts):
+            got = sorted(map(str, data)) if isinstance(data, dict) else data
+            raise ValueError(
+                f"expected a history with 'merges' and 'iterations', two lists of records, got {got!r:.200}"
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"expected a history with 'merges' and 'iterations' and their fields: {error}") from error
+        return cls(
+            [record(MergeRecord, one, f"history, merge {row}") for row, one in enumerate(data["merges"])],
+            [record(MonitorRecord, one, f"history, iteration {row}") for row, one in enumerate(data["iterations"])],
+        )
 
     def write(self, folder: Path | str, stem: str = "history") -> list[Path]:
         """Write ``<stem>.json``, ``<stem>_merges.csv`` and ``<stem>_iterations.csv``.

@@ -7,7 +7,7 @@ tokenizer and the prompt limit; a changed one is a new file. The folder may be d
 import hashlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from .fingerprint import tokenizer_fingerprint
 from .rows import EncodedExamples, encode
 from .tasks import TextExample
 
-FORMAT = 1
+FORMAT = 2
 """Of the files: to be raised with every change of what they hold or of how an Encoder tokenises."""
 
 
@@ -77,18 +77,29 @@ def _bytes(encoded: EncodedExamples) -> bytes:
         "n_answer": encoded.n_answer,
         "truncated": np.array([encoded.truncated], np.int32),
     }
-    return save(arrays)
+    return save({**arrays, "checksum": _checksum(arrays)})
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The SHA-256 of the arrays, since a flipped bit in the tokens would show nowhere else."""
+    content = hashlib.sha256()
+    for name in sorted(arrays):
+        content.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode() + arrays[name].tobytes())
+    return np.frombuffer(content.digest(), np.uint8)
 
 
 def _read(path: Path, examples: int) -> EncodedExamples:
     """Read a file of tokens.
 
-    :raises ValueError: if it does not hold as many examples, or other tokens than their lengths say.
+    :raises ValueError: if it is not as it was written, or does not hold as many examples.
     """
     arrays = load_file(path)
+    checksum = arrays.pop("checksum")
+    if not np.array_equal(checksum, _checksum(arrays)):
+        raise ValueError("its checksum is not that of its content")
     encoded = EncodedExamples(arrays["tokens"], arrays["n_prompt"], arrays["n_answer"], int(arrays["truncated"].sum()))
-    if len(encoded) != examples or len(encoded.n_answer) != examples or encoded.lengths.sum() != len(encoded.tokens):
-        raise ValueError(f"expected {examples} examples, got {len(encoded)} of {len(encoded.tokens)} tokens")
+    if len(encoded) != examples:
+        raise ValueError(f"expected {examples} examples, got {len(encoded)}")
     return encoded
 
 

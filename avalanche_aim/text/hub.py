@@ -151,12 +151,12 @@ def _example(source: HubSource, kind: str, number: int, row: dict[str, Any]) -> 
         text, label = source.text.format(**row), row[source.label]
     except KeyError as error:
         raise ValueError(
-            f"{source.path}, row {number}: expected the field {error}, got {sorted(row)}; the data set has changed on "
-            "the Hub, give a folder instead"
+            f"{source.path}, row {number}: expected the field {error}, got {sorted(row)!r:.200}; the data set has "
+            "changed on the Hub, give a folder instead"
         ) from error
     if label not in range(len(source.labels)):
         raise ValueError(
-            f"{source.path}, row {number}: expected {source.label!r} below {len(source.labels)}, got {label!r}; rows "
-            "without a public label cannot be used"
+            f"{source.path}, row {number}: expected {source.label!r} below {len(source.labels)}, got {label!r:.80}; "
+            "rows without a public label cannot be used"
         )
     return TextExample(choice_prompt(kind, source.labels, text), (source.labels[label],))

@@ -2,6 +2,8 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,16 @@ def load_backbone(name: str, **kwargs: Any) -> tuple[Any, Any]:
     source = resolve_model(name)
     if (Path(source) / "adapter_config.json").is_file():
         return _load_adapter(source, **kwargs)
-    config = AutoConfig.from_pretrained(source)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    # Without a word on it Transformers asks at the terminal whether to run code that comes with the model.
+    code = {"trust_remote_code": kwargs.get("trust_remote_code", False)}
+    with _readable(source):
+        config = AutoConfig.from_pretrained(source, **code)
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        tokenizer = AutoTokenizer.from_pretrained(source, **code)
     if Encoder(tokenizer).style != ("seq2seq" if config.is_encoder_decoder else "causal"):
         warnings.warn(f"{source}: its tokenizer does not end texts as expected of this kind of model", stacklevel=4)
-    return kind.from_pretrained(source, **{"dtype": torch.float32, **kwargs}), tokenizer
+    with _readable(source):
+        return kind.from_pretrained(source, **{"dtype": torch.float32, **kwargs}), tokenizer
 
 
 def add_lora(backbone: Any, lora: Any) -> Any:
@@ -117,8 +123,31 @@ def store_frozen(backbone: nn.Module, dtype: torch.dtype) -> None:
 def _load_adapter(folder: str, **kwargs: Any) -> tuple[Any, Any]:
     from peft import PeftConfig, PeftModel
 
-    base = PeftConfig.from_pretrained(folder).base_model_name_or_path
-    if not base:
-        raise ValueError(f"{folder}: expected an adapter that names its base model in adapter_config.json, got none")
+    with _readable(folder):
+        base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+    if not base or not isinstance(base, str):
+        raise ValueError(
+            f"{folder}: expected an adapter that names its base model in adapter_config.json, got {base!r:.80}"
+        )
     backbone, tokenizer = load_backbone(base, **kwargs)
-    return PeftModel.from_pretrained(backbone, folder, is_trainable=True), tokenizer
+    with _readable(folder):
+        return PeftModel.from_pretrained(backbone, folder, is_trainable=True), tokenizer
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    """Say which model it is that can't be loaded, whatever Transformers, tokenizers or peft make of its files.
+
+    :raises OSError, ValueError: with their words.
+    """
+    try:
+        yield
+    except (ImportError, MemoryError, torch.OutOfMemoryError):  # not the model's fault, and clear as they are
+        raise
+    except Exception as error:  # of every kind, and a bare Exception for a damaged tokenizer.json
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        kind = OSError if isinstance(error, OSError) else ValueError
+        raise kind(
+            f"{source}: expected a model that can be loaded with these arguments, got {words:.600}; check the "
+            "arguments, or copy or fetch the model again"
+        ) from error

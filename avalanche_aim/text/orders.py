@@ -74,18 +74,20 @@ def resolve_order(
     """
     numbers = {first_number + i: tasks for i, tasks in enumerate(orders.values())}
     known = f"{', '.join(map(str, numbers))}, or {', '.join(orders)}, or a known task, or a list of tasks"
+    if isinstance(order, bool) or not isinstance(order, (int, str, Sequence)):
+        raise ValueError(f"order: expected one of {known}; got {order!r:.200}")
     if isinstance(order, (int, str)):
         by_text = {**{str(number): tasks for number, tasks in numbers.items()}, **orders}
         tasks = numbers.get(order) if isinstance(order, int) else by_text.get(order, _one_task(order))
         if tasks is None:
-            raise ValueError(f"order: expected one of {known}; got {order!r}")
+            raise ValueError(f"order: expected one of {known}; got {order!r:.200}")
         return tasks
     tasks = tuple(order)
     if not all(isinstance(task, str) for task in tasks):
-        raise ValueError(f"order: expected one of {known}; got {order!r}")
+        raise ValueError(f"order: expected one of {known}; got {order!r:.200}")
     spelled = [canonical(task) for task in tasks]
     if not all(spelled) or not tasks or len(set(spelled)) != len(spelled):
-        raise ValueError(f"order: expected a list of different tasks, at least one; got {list(tasks)}")
+        raise ValueError(f"order: expected a list of different tasks, at least one; got {list(tasks)!r:.200}")
     return tasks
 
 

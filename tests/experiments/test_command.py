@@ -99,7 +99,9 @@ def test_where_every_run_failed_there_is_no_table(
         (["--learning-rate", "nan"], "learning_rate: expected a positive number"),
         (["--train-per-task", "0"], "train_per_task: expected an integer of 1 or more"),
         (["--max-prompt-tokens", "4"], "max_prompt_tokens: expected more than 8, got 4"),
-        (["--device", "abacus"], "abacus"),
+        (["--device", "abacus"], "device: expected one that torch can use here, such as cpu, got 'abacus'"),
+        (["--device", "meta"], "device: expected one that torch can use here, such as cpu, got 'meta'"),
+        (["--config", str(Path(__file__).parent)], "experiments: expected a file of settings, got Is a directory"),
         (["--out", __file__], __file__),
     ],
 )
@@ -242,6 +244,12 @@ def test_a_small_number_may_be_written_without_a_point(file: Callable[[str], str
         ("benchmark: long_sequence\n", "data: expected the folder of the files of long_sequence"),
         ("strict: 'no'\n", "strict: expected true or false, got 'no'"),
         ("options: {aim: 3}\n", "options: expected arguments by strategy"),
+        ("model: !!python/name:os.system\n", r"settings.yaml: expected YAML: expected plain values, got a tag"),
+        ("seeds: &a [0]\norders: *a\n", r"settings.yaml: .*an alias \(\*\) in line 2"),
+        ("epochs: 1\nepochs: 2\n", "settings.yaml: .*expected each setting once, got 'epochs' twice"),
+        ("options: {aim: {seed: 1, seed: 2}}\n", "expected each setting once, got 'seed' twice"),
+        ("epochs: 2026-99-99\n", "settings.yaml: expected YAML: month must be"),
+        ("epochs: " + "[" * 30_000, "settings.yaml: .*expected at most 20 levels"),
     ],
 )
 def test_a_file_with_something_else_in_it_is_refused(text: str, message: str, file: Callable[[str], str]) -> None:
@@ -253,6 +261,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"settings.yaml: expected YAML"):
         configured("--config", str(tmp_path / "settings.yaml"))
+
+
+def test_options_that_are_thousands_of_brackets_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        configured("--options", "[" * 100_000)
+    assert "--options" in capsys.readouterr().err
 
 
 # What is shown

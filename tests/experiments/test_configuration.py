@@ -59,6 +59,13 @@ Make = Callable[..., Configuration]
         ({"options": {"ewc": {}}}, r"options: expected a strategy of the comparison \(naive, replay, aim\), got 'ewc'"),
         ({"options": {"aim": {"windw": 7}}}, "options of aim: expected some of .*window.*; got windw"),
         ({"options": {"aim": {"window": 0}}}, "options of aim: .*window"),
+        ({"options": {"aim": {"threshold_factor": float("nan")}}}, "options: expected texts, finite numbers"),
+        ({"options": {"aim": {"schedule": object()}}}, "options: expected texts, finite numbers"),
+        ({"max_grad_norm": float("inf")}, "max_grad_norm: expected a positive number or none, got inf"),
+        ({"seeds": (-1,)}, r"seeds: expected 0 or more, and below 2\^63; got \[-1\]"),
+        ({"seeds": (2**63,)}, "seeds: expected 0 or more"),
+        ({"epochs": 10**400}, "epochs: expected an integer of 1 or more"),
+        ({"warmup": 2**31}, "warmup: expected a whole number"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_was_expected(changes: dict[str, Any], message: str) -> None:

@@ -218,8 +218,37 @@ def test_plain_data_with_other_fields_is_refused(result_of: Callable[..., Result
         del data["cost"]
     else:
         data["colour"] = "red"
-    with pytest.raises((KeyError, TypeError)):
+    with pytest.raises(ValueError, match=r"expected the fields .*(colour|None)"):
         Result.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": "0"}, "result: expected seed of type int, got '0'"),
+        ({"seed": True}, "result: expected seed of type int, got True"),
+        ({"tasks": ["moods", 3]}, r"result: expected tasks of type list\[str\]"),
+        ({"tasks": ["moods", "\ud800"]}, r"result: expected tasks of type list\[str\]"),
+        ({"tasks": ["moods", "moods"]}, "tasks: expected 2 different ones"),
+        ({"r": [[80.0], [60.0, 900.0]]}, "r: expected scores in percent"),
+        ({"r": [[80.0], [60.0]]}, "R: expected its last row"),
+        ({"single": [50.0, -1.0]}, "single: expected scores in percent"),
+        ({"label_accuracy": [float("nan")]}, "label_accuracy: expected scores in percent"),
+        ({"cost": {"minutes": 1.0}}, "cost: expected the fields"),
+    ],
+)
+def test_plain_data_that_no_run_measures_is_refused(
+    result_of: Callable[..., Result], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Result.from_dict({**result_of().to_dict(), **change})
+
+
+def test_a_cost_that_is_no_number_is_refused(result_of: Callable[..., Result]) -> None:
+    data = result_of().to_dict()
+    for cost in ("much", -1.0, float("inf"), True, [1]):
+        with pytest.raises(ValueError, match="cost: expected"):
+            Result.from_dict({**data, "cost": {**data["cost"], "minutes": cost}})
 
 
 def test_the_cost_comes_back_as_such(result_of: Callable[..., Result]) -> None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from avalanche.benchmarks import CLScenario
 
+from avalanche_aim.cache import digest
 from avalanche_aim.experiments import Settings, run, single_task, single_task_scores
-from avalanche_aim.experiments.single_task import common_key, task_key
+from avalanche_aim.experiments.single_task import common_key, read_score, task_key, write_score
 from avalanche_aim.text import LanguageModel, TextExample, TextTask, text_benchmark
 
 SETTINGS = Settings(epochs=2, batch_size=4, learning_rate=0.02)
@@ -157,6 +158,18 @@ def test_corrupt_file_is_measured_again_with_a_warning(
         assert single_task_scores(model, benchmark, SETTINGS, tmp_path, progress=False) == scores
     assert measured == ["fruits", "fruits"]
     assert json.loads(file.read_text())["score"] == scores[0]
+
+
+def test_a_score_that_was_changed_or_moved_is_not_believed(tmp_path: Path) -> None:
+    key = {"seed": 0}
+    file, other = tmp_path / f"{digest(key)}.json", tmp_path / "other.json"
+    write_score(file, "fruits", 81.25, key)
+    assert read_score(file) == 81.25
+    other.write_bytes(file.read_bytes())
+    file.write_bytes(file.read_bytes().replace(b"81.25", b"91.25"))
+    for path in (file, other):
+        with pytest.warns(UserWarning, match="holds no single-task score"):
+            assert read_score(path) is None
 
 
 def test_without_cache_nothing_is_written(model: LanguageModel, own_cache: Path) -> None:

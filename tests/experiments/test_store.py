@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +170,18 @@ def test_a_damaged_file_is_an_error_that_names_it(runs: RunStore, result_of: Res
             attempt()
 
 
+@pytest.mark.parametrize("change", [{"status": {}}, {"asked": {"model": "\ud800"}}, {"provenance": ["\ud800"]}])
+def test_odd_values_are_an_error_that_names_the_file(
+    runs: RunStore, result_of: ResultOf, change: dict[str, Any]
+) -> None:
+    runs.save(result_of(), ASKED)
+    path = runs.runs / "naive_order-1_seed-0.json"
+    path.write_text(json.dumps({**read(path), **change}))
+    for attempt in (runs.load, runs.origins):
+        with pytest.raises(ValueError, match=r"naive_order-1_seed-0.json: expected .*delete it"):
+            attempt()
+
+
 @pytest.mark.parametrize("part", ["result", "history"])
 def test_missing_fields_are_an_error_that_names_the_file(runs: RunStore, merged: Result, part: str) -> None:
     runs.save(merged, ASKED)
@@ -181,6 +194,28 @@ def test_missing_fields_are_an_error_that_names_the_file(runs: RunStore, merged:
         run.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"aim_order-1_seed-0.json or its history is damaged.*delete it"):
         runs.finished("aim", "1", 0, ASKED)
+
+
+def test_a_copy_under_another_name_is_refused(runs: RunStore, result_of: ResultOf) -> None:
+    for ended, name in ((result_of(), "naive_order-1_seed-0"), (FAILURE, "ewc_order-1_seed-0")):
+        runs.save(ended, ASKED)
+        copy = runs.runs / f"{name} (copy).json"
+        copy.write_bytes((runs.runs / f"{name}.json").read_bytes())
+        with pytest.raises(ValueError, match=r"\(copy\).json .*expected the run that the file is named after"):
+            runs.load()
+        copy.unlink()
+
+
+@pytest.mark.parametrize("name", ["naive_order-1_seed-0.json", "history_naive_order-1_seed-0.json"])
+def test_what_is_no_file_is_refused_without_waiting_for_it(runs: RunStore, result_of: ResultOf, name: str) -> None:
+    runs.save(result_of(), ASKED)
+    for make in (Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)):
+        (runs.runs / name).unlink(missing_ok=True)
+        make(runs.runs / name)
+        with pytest.raises((OSError, ValueError), match=r"naive_order-1_seed-0.json.*expected a file"):
+            runs.load()
+        if (runs.runs / name).is_dir():
+            (runs.runs / name).rmdir()
 
 
 # All runs of a folder

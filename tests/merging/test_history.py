@@ -141,5 +141,24 @@ def test_plain_data_gives_the_history_back():
     ],
 )
 def test_foreign_data_is_refused(data):
-    with pytest.raises(ValueError, match="expected a history with 'merges' and 'iterations'"):
+    with pytest.raises(ValueError, match=r"expected a history with 'merges' and 'iterations'|history, .* 0: expected"):
         History.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("iteration", "1"), ("iteration", 1.0), ("iteration", None), ("training_loss", "low"), ("training_loss", 10**400),
+     ("training_loss", True), ("active", 1), ("status", None), ("status", "\ud800"), ("threshold", [1.0])],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_with_its_field(field, value):
+    data = History([merge_record()], [monitor_record()]).to_dict()
+    data["iterations"][0][field] = value
+    with pytest.raises(ValueError, match=f"history, iteration 0: expected {field} of type"):
+        History.from_dict(data)
+
+
+def test_null_is_a_number_that_was_not_finite():
+    data = History([], [monitor_record()]).to_dict()
+    data["iterations"][0] |= {"historical_loss": None, "threshold": None}
+    (record,) = History.from_dict(data).iterations
+    assert math.isnan(record.historical_loss) and record.threshold is None

@@ -87,7 +87,7 @@ def test_added_token_changes_the_fingerprint() -> None:
     assert tokenizer_fingerprint(tokenizer) != before
 
 
-@pytest.mark.parametrize("damage", ["empty", "short", "text", "other"])
+@pytest.mark.parametrize("damage", ["empty", "short", "text", "other", "flipped"])
 def test_corrupt_file_is_made_again_with_a_warning(tokenizer: Any, tmp_path: Path, damage: str) -> None:
     cache = EncodingCache(Encoder(tokenizer), tmp_path)
     first = cache.encode(EXAMPLES)
@@ -95,7 +95,9 @@ def test_corrupt_file_is_made_again_with_a_warning(tokenizer: Any, tmp_path: Pat
     whole = file.read_bytes()
     cache.encode(EXAMPLES[:5])
     other = next(path for path in tmp_path.iterdir() if path != file).read_bytes()
-    file.write_bytes({"empty": b"", "short": whole[:-9], "text": b"no tokens at all", "other": other}[damage])
+    flipped = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]  # in the tokens, as safetensors reads it
+    damaged = {"empty": b"", "short": whole[:-9], "text": b"no tokens at all", "other": other, "flipped": flipped}
+    file.write_bytes(damaged[damage])
     with pytest.warns(UserWarning, match="tokenising again"):
         assert same(cache.encode(EXAMPLES), first)
     assert file.read_bytes() == whole

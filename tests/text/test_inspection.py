@@ -40,7 +40,7 @@ def test_one_unreadable_task_does_not_hide_the_others(tmp_path: Path) -> None:
     write(aimmerging(tmp_path, "other") / "dev/other_T5.json", "[")
     inspection = inspect_folder(tmp_path)
     assert [task.name for task in inspection.tasks] == ["reviews"]
-    assert len(inspection.errors) == 1 and "other_T5.json: not valid JSON" in inspection.errors[0]
+    assert len(inspection.errors) == 1 and "other_T5.json: expected JSON" in inspection.errors[0]
     assert "Cannot be read:\n" in table(inspection)
 
 

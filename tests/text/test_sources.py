@@ -133,6 +133,17 @@ def test_cached_model_may_be_in_parts(tmp_path: Path, hub_down: list[tuple[str, 
     assert resolve_model("a/model") == str(snapshot)
 
 
+@pytest.mark.parametrize(
+    "index", ["", "{", "[]", "{}", '{"weight_map": [1]}', '{"weight_map": {"a": []}}', "[" * 100_000]
+)
+def test_a_damaged_index_in_the_cache_is_no_model(
+    tmp_path: Path, hub_down: list[tuple[str, float]], index: str
+) -> None:
+    cache_in_hub(tmp_path, "a/b", {"config.json": "{}", "model.safetensors.index.json": index})
+    with pytest.raises(ConnectionError, match="a/b"):
+        resolve_model("a/b")
+
+
 def test_config_alone_in_the_cache_is_no_model(tmp_path: Path, hub_down: list[tuple[str, float]]) -> None:
     cache_in_hub(tmp_path, "a/model", {"config.json": "{}"})
     with pytest.raises(ConnectionError):

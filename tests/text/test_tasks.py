@@ -34,7 +34,7 @@ def test_the_dev_split_may_be_empty() -> None:
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_an_answer_outside_the_labels_is_refused_with_its_place(split: str) -> None:
     splits = {"train": examples("red"), "test": examples("red"), split: examples("red", "pink")}
-    with pytest.raises(ValueError, match=rf"'colours', {split} example 1: the answer 'pink'.*\['red'\]"):
+    with pytest.raises(ValueError, match=rf"'colours', {split} example 1: expected .*\['red'\], got the answer 'pink'"):
         task(**splits, labels=("red",))
 
 

@@ -102,7 +102,7 @@ def _losses(line: _Timeline, x: Scale) -> str:
     drawn = "".join(_curve(frame, thinned_around_gaps(points), name.split("_")[0]) for name, points in series.items())
     active = [(line.at(r), r.historical_loss) for r in line.history.iterations if r.active]
     dots = "".join(tag("circle", cx=x(i), cy=frame.y(loss), r=3.0, class_="dot active") for i, loss in active
-                   if loss is not None)  # fmt: skip
+                   if isfinite(loss))  # fmt: skip
     return frame.axes(y_label="loss", x_ticks=()) + drawn + dots
 
 

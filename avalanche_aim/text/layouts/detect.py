@@ -42,7 +42,10 @@ def detect(folder: str | Path) -> Layout:
 
 def _listing(folder: Path, limit: int = 12) -> str:
     """The entries of a folder, each folder among them with an entry of its own, for people."""
-    names = [_entry(entry) for entry in sorted(folder.iterdir())]
+    try:
+        names = [_entry(entry) for entry in sorted(folder.iterdir())]
+    except OSError as error:
+        return f"a folder that can't be read ({error.strerror})"
     return ", ".join(names[:limit]) + (", …" if len(names) > limit else "") if names else "an empty folder"
 
 

@@ -149,13 +149,20 @@ def first_character(folders: Iterable[Path]) -> str:
         because reading them then says what is wrong.
     """
     paths = [path for folder in folders for split in SPLITS if (path := folder / f"{split}.json").is_file()]
-    counts = Counter(map(_start, paths))
+    counts = Counter(file_start(path).lstrip("\ufeff \t\r\n")[:1] for path in paths)
     return "[" if counts["["] > counts["{"] else "{" if paths else ""
 
 
-def _start(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(200).decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")[:1]
+def file_start(path: Path) -> str:
+    """Return the first characters of a file; none where it can't be read, because reading it later says why.
+
+    :param path: the file.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(200).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _place(files: TaskFiles) -> str:

@@ -29,7 +29,7 @@ class NaturalInstructionsLayout:
         path = files.paths[split]
         content = read_json(path)
         if not isinstance(content, dict) or "Instances" not in content:
-            got = f"an object with {sorted(content)}" if isinstance(content, dict) else "a list"
+            got = f"an object with {sorted(content)!r:.200}" if isinstance(content, dict) else "a list"
             raise ValueError(
                 f"{path}: expected an object with Definition and Instances, got {got}; correct it, or, for the O-LoRA "
                 "layout, write a list of {label, sentence}"

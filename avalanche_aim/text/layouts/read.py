@@ -121,8 +121,8 @@ def check_labels(
         for row, example in enumerate(examples):
             if example.answer not in labels:
                 raise ValueError(
-                    f"{files.paths[split]}, record {row}: the label {example.answer!r} {source}; expected one of "
-                    f"{list(labels)}: correct the {where}, or drop the record"
+                    f"{files.paths[split]}, record {row}: the label {example.answer!r:.80} {source}; expected one of "
+                    f"{list(labels)!r:.400}: correct the {where}, or drop the record"
                 )
     return labels
 

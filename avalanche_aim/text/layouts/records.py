@@ -27,7 +27,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     else:
         content = read_json(path)
     if not isinstance(content, list):
-        keys = f" with {sorted(content)}" if isinstance(content, dict) else ""
+        keys = f" with {sorted(content)!r:.200}" if isinstance(content, dict) else ""
         raise ValueError(
             f"{path}: expected a JSON list of records, got {_kind(content)}{keys}; write the list alone, or see "
             "whether the file is from another layout"
@@ -101,7 +101,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"{path}: expected a JSON list of texts, the task's labels, got {labels!r:.60}; correct it")
     if len(set(labels)) != len(labels):
-        raise ValueError(f"{path}: expected each label once, got {labels}; remove the second")
+        raise ValueError(f"{path}: expected each label once, got {labels!r:.400}; remove the second")
     for row, label in enumerate(labels):
         _check_characters(path, row, "label", label)
     return tuple(labels)
@@ -110,8 +110,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def _field(path: Path, row: int, record: dict[str, Any], field: str) -> Any:
     if field not in record:
         raise ValueError(
-            f"{path}, record {row}: expected the field {field!r}, got only {sorted(record)}; complete or drop the "
-            "record, or, if all are like it, see whether the file is from another layout"
+            f"{path}, record {row}: expected the field {field!r}, got only {sorted(record)!r:.200}; complete or drop "
+            "the record, or, if all are like it, see whether the file is from another layout"
         )
     return record[field]
 
@@ -150,9 +150,13 @@ def _parse(path: Path, text: str, first_line: int) -> Any:
         remedy = "correct the file, or copy it again if it was cut short"
         if error.msg == "Extra data" and path.suffix == ".json":
             remedy = "name a file of JSON Lines .jsonl"
-        raise ValueError(f"{path}: not valid JSON at {where} ({error.msg}); {remedy}") from error
+        raise ValueError(
+            f"{path}: expected JSON, but this is not valid JSON at {where} ({error.msg}); {remedy}"
+        ) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise ValueError(f"{path}: not valid JSON from line {first_line} on ({error}); copy the file again") from error
+        raise ValueError(
+            f"{path}: expected JSON, but this is not valid JSON from line {first_line} on ({error}); copy it again"
+        ) from error
 
 
 def _kind(value: Any) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..tasks import TextExample
-from .layout import TaskFiles, folder_tasks
+from .layout import TaskFiles, file_start, folder_tasks
 from .records import answers_field, read_records, text_field
 
 
@@ -18,8 +18,8 @@ class TRACELayout:
         """Recognised by an ``eval.json`` in any folder, or by records with a ``prompt``."""
         if any(folder.glob("*/eval.json")):
             return True
-        first = next(iter(sorted(folder.glob("*/t*.json"))), None)
-        return first is not None and first.stem in ("train", "test") and b'"prompt"' in _start(first)
+        first = next((path for path in sorted(folder.glob("*/t*.json")) if path.is_file()), None)
+        return first is not None and first.stem in ("train", "test") and '"prompt"' in file_start(first)
 
     def tasks(self, folder: Path) -> dict[str, TaskFiles]:
         """Find the tasks; see :class:`~avalanche_aim.text.layouts.layout.Layout`."""
@@ -36,8 +36,3 @@ class TRACELayout:
     def note(self, folder: Path) -> str | None:
         """TRACE's own tables use measures that this library has not."""
         return "TRACE scores 20Minuten by SARI and Py150 by edit similarity; here open answers are scored by ROUGE-L"
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(200)
