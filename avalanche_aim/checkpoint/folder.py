@@ -111,7 +111,7 @@ class CheckpointFolder:
         """
         for left in self.path.glob(f".checkpoint-*{_PARTIAL}"):
             shutil.rmtree(left, ignore_errors=True)
-        found = sorted(path for path in self.path.glob("checkpoint-*") if _NAME.fullmatch(path.name))
+        found = sorted((path for path in self.path.glob("checkpoint-*") if _NAME.fullmatch(path.name)), key=_place)
         damaged: list[Damaged] = []
         for number in reversed(range(len(found))):
             try:
@@ -132,6 +132,11 @@ class CheckpointFolder:
     def remove(self) -> None:
         """Remove all checkpoints, and the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _place(path: Path) -> tuple[int, ...]:
+    """Experience and iteration, as numbers: names grow longer than the digits they are given."""
+    return tuple(map(int, path.name.split("-")[1:]))
 
 
 def _read(path: Path) -> Checkpoint:

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from . import plugins
 from .encoding import encode
 from .state import frozen_weights
@@ -91,12 +89,11 @@ def _differences(name: str, saved: Any, now: Any) -> list[str]:
 
 def _data(trained: Sequence[Any]) -> dict[str, Any]:
     """Size and targets of what is trained on: the cheap part of its content."""
-    targets = [int(target) for e in trained for target in getattr(e.dataset, "targets", [])]
-    content = torch.tensor(targets, dtype=torch.int64).numpy().tobytes()
+    targets = [str(target) for e in trained for target in getattr(e.dataset, "targets", [])]
     names = [name for name in (getattr(e, "task_name", None) for e in trained) if name is not None]
     return {
         "examples": sum(len(e.dataset) for e in trained),
-        "targets": hashlib.sha256(content).hexdigest()[:16],
+        "targets": hashlib.sha256(" ".join(targets).encode()).hexdigest()[:16],
         "tasks": names,
     }
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from .comparison import Comparison
+from ..checkpoint import Terminated
+from .comparison import Checkpoints, Comparison
 from .configuration import BENCHMARKS, PRECISIONS, Configuration, check_names
 from .plots import draw_results
 from .strategies import STRATEGIES
@@ -69,6 +70,9 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--strict", action=argparse.BooleanOptionalAction, help="a trap in the data is an error, not a warning")
     add("--options", type=json.loads, metavar="JSON",
         help='further arguments of strategies: {"ewc": {"ewc_lambda": 10}}')  # fmt: skip
+    add("--checkpoint-every", type=int, metavar="N", help="save an unfinished run every N iterations too")
+    add("--checkpoint-minutes", type=float, metavar="MINUTES", default=Checkpoints.minutes,
+        help="save an unfinished run so often; a rerun goes on there")  # fmt: skip
     add("--out", type=Path, default=Path("results"), help="folder for results, histories and plots; a rerun goes on")
     shown = {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS) if f.name not in ("data", "orders")}
     p.set_defaults(**{**shown, **defaults})
@@ -124,7 +128,8 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         configuration, arguments = configured(p, argv)
         out = arguments.out
         torch.empty(0, device=configuration.device)  # an unknown device is an error now, not after the first task
-        comparison = Comparison(configuration, out)
+        checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
+        comparison = Comparison(configuration, out, checkpoints)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{p.prog}: {error}", file=sys.stderr)
         return 2
@@ -132,7 +137,11 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         if stream.truncated:
             limit = configuration.max_prompt_tokens
             print(f"Order {order}: {stream.truncated} prompts are longer than {limit} tokens and were shortened.")
-    comparison.run()
+    try:
+        comparison.run()
+    except Terminated as end:
+        print(f"{p.prog}: {end}", file=sys.stderr)
+        raise
     _show(comparison, out)
     return int(bool(comparison.failures))
 

@@ -1,7 +1,7 @@
 """Train one strategy on one stream and measure it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,6 +13,8 @@ from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch.amp import GradScaler
 
+from ..checkpoint import CheckpointPlugin, problem_with_strategy
+from ..data_order import DataOrder
 from ..evaluation import ResultMatrix, summary, text_metrics
 from ..evaluation.transfer import result_matrix
 from ..gradients import GradientStep
@@ -113,6 +115,7 @@ def run(
     single: Sequence[float] | None = None,
     bar: Any = None,
     label: str = "",
+    checkpoint: CheckpointPlugin | None = None,
 ) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
 
@@ -126,6 +129,8 @@ def run(
         (:func:`~avalanche_aim.experiments.single_task.single_task_scores`), for FWT.
     :param bar: a ``tqdm`` bar whose total covers this run (:func:`examples_of`); one of its own by default.
     :param label: the run's name at that bar.
+    :param checkpoint: saves the run, and lets it go on where it was; without effect for a strategy whose state can't be
+        kept.
     :raises ValueError: for an unknown strategy or a stream that the benchmark lacks.
     """
     check_strategies([name], {name: dict(options)} if options else None)
@@ -151,10 +156,11 @@ def run(
     try:
         # A strategy for the whole stream is trained once, then evaluated on all of it.
         train = [benchmark.train_stream] if chosen.whole_stream else benchmark.train_stream
-        for number, experience in enumerate(train):
+        for experience in _left(strategy, train, checkpoint):
             with meter.training():
                 strategy.train(experience, reset_optimizer_state=True)
-            last = strategy.eval(evaluation[:] if chosen.whole_stream else evaluation[: number + 1])
+            seen = len(evaluation) if chosen.whole_stream else experience.current_experience + 1
+            last = strategy.eval(evaluation[:seen])
     finally:
         if own_bar is not None:
             own_bar.close()
@@ -172,6 +178,14 @@ def run(
     )
 
 
+def _left(strategy: Any, stream: Sequence[Any], checkpoint: CheckpointPlugin | None) -> Iterable[Any]:
+    """What is still to be trained on: all of it, without a checkpoint."""
+    if checkpoint is None or problem_with_strategy(strategy) is not None:
+        return stream
+    strategy.plugins.insert(0, checkpoint)
+    return checkpoint.resume(strategy, stream)
+
+
 def make_strategy(
     model: LanguageModel,
     settings: Settings,
@@ -179,7 +193,7 @@ def make_strategy(
     template: type = Naive,
     **arguments: Any,
 ) -> Any:
-    """Make the strategy of a run, with AdamW.
+    """Make the strategy of a run, with AdamW and a data order of its own.
 
     :param model: the model to train, itself; if its autocast is in fp16, the loss is scaled.
     :param settings: how to train.
@@ -191,7 +205,7 @@ def make_strategy(
     scaler = GradScaler(torch.device(settings.device).type) if model.autocast is torch.float16 else None
     step = GradientStep(settings.micro_batch_size, norm, scaler)
     schedule = LearningRateSchedule(settings.schedule, settings.warmup)
-    arguments["plugins"] = [step, schedule, *arguments.get("plugins", [])]
+    arguments["plugins"] = [step, schedule, DataOrder(settings.seed), *arguments.get("plugins", [])]
     return template(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),

@@ -26,7 +26,7 @@ from .progress import Progress, progress_bar
 from .provenance import versions
 from .runner import Settings, make_strategy
 
-FORMAT = 1
+FORMAT = 2
 """Of the files: to be raised with every change of what is measured."""
 
 

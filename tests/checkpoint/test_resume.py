@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from avalanche.benchmarks.scenarios import with_task_labels
+from avalanche.benchmarks.scenarios import benchmark_from_datasets, with_classes_timeline
+from avalanche.benchmarks.scenarios.task_aware import with_task_labels
+from avalanche.benchmarks.utils import DataAttribute
+from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
 from avalanche.models import IncrementalClassifier
 from avalanche.training import EWC, LwF
 from avalanche.training.plugins import EWCPlugin, LwFPlugin, ReplayPlugin
 from checkpoint_runs import ITERATIONS, Run, aim, names_in
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, DataOrder, GradientStep, LearningRateSchedule, RehearsalMemory
 
@@ -39,6 +43,24 @@ def frozen_body() -> nn.Module:
     body = nn.Linear(8, 16)
     body.requires_grad_(False)
     return nn.Sequential(body, nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 6))
+
+
+def labelled() -> Any:
+    """Return a stream with task labels, all 0, which LwF needs."""
+    y = torch.arange(96) % 6
+    x = torch.randn(96, 8, generator=torch.Generator().manual_seed(0)) + 3 * nn.functional.one_hot(y, 8)
+    parts = []
+    for number in range(3):
+        rows = (y // 2 == number).nonzero()[:, 0]
+        targets = y[rows].tolist()
+        attributes = [
+            DataAttribute(targets, "targets"),
+            DataAttribute([0] * len(rows), "targets_task_labels", use_in_getitem=True),
+        ]
+        data = TensorDataset(x[rows], y[rows])
+        parts.append(TaskAwareSupervisedClassificationDataset([data], data_attributes=attributes))
+    benchmark = with_classes_timeline(benchmark_from_datasets(train=parts))
+    return with_task_labels(benchmark).train_stream
 
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -84,8 +106,8 @@ def finished(three_tasks: Any, tmp_path_factory: pytest.TempPathFactory) -> Call
     def get(kind: str) -> tuple[Run, Path, Any]:
         if kind not in done:
             settings = dict(RUNS[kind])
-            benchmark = with_task_labels(three_tasks) if settings.pop("labelled", False) else three_tasks
-            run = Run(benchmark.train_stream, *settings.pop("plugins"), **settings)
+            stream = labelled() if settings.pop("labelled", False) else three_tasks.train_stream
+            run = Run(stream, *settings.pop("plugins"), **settings)
             folder = tmp_path_factory.mktemp("all")
             done[kind] = run, folder, run.every_iteration(folder)
         return done[kind]
