@@ -3,10 +3,10 @@
 python -m benchmarks.kills              # 20 times SIGKILL; some minutes, most of them imports
 python -m benchmarks.kills --kills 3 --seed 7
 
-The run trains a tiny causal model with LoRA, dropout and AIM on four tasks, evaluates after each, and saves a checkpoint
-every other iteration. It is killed at random iterations, in the middle of a merge, of a save (which leaves half a file)
-and of an evaluation, and at random times. Each process then goes on from what it finds on disk. At the end the weights,
-the R matrix, the history, the rehearsed rows and all random streams must be the same to the bit.
+The run trains a tiny causal model with LoRA, dropout and AIM on four tasks, evaluates after each, and saves a
+checkpoint every other iteration. It is killed at random iterations, in the middle of a merge, of a save (which leaves
+half a file) and of an evaluation, and at random times. Each process then goes on from what it finds on disk. At the end
+the weights, the R matrix, the history, the rehearsed rows and all random streams must be the same to the bit.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from typing import Any
 
 KINDS = {"an iteration": 9, "a merge": 4, "a save": 3, "an evaluation": 2, "a random time": 2}
 """What is interrupted, and its share of the kills."""
-TASKS, ITERATIONS, BATCH_SIZE = 4, 48, 4
+TASKS, ITERATIONS, BATCH_SIZE = 4, 64, 4
 OUTCOME = "outcome.json"
 
 

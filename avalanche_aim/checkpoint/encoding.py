@@ -1,8 +1,8 @@
 """Nested state as JSON and tensors: what a checkpoint's two files hold.
 
-Tensors and long lists of numbers go to a flat dict of tensors, all else stays a tree that JSON can hold. What JSON has no
-word for is a dict with one key that begins with ``$``. Only the kinds listed here exist, and reading runs no code of the
-file's.
+Tensors and long lists of numbers go to a flat dict of tensors, all else stays a tree that JSON can hold. What JSON has
+no word for is a dict with one key that begins with ``$``. Only the kinds listed here exist, and reading runs no code of
+the file's.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Checkpoints on disk: one folder each, whole or not there, the newest whole one found.
 
-``checkpoint-<experience>-<iteration>`` holds ``tensors.safetensors``, ``state.json`` and ``manifest.json``, which has the
-format, and the sizes and checksums of the other two.
+``checkpoint-<experience>-<iteration>`` holds ``tensors.safetensors``, ``state.json`` and ``manifest.json``, which has
+the format, and the sizes and checksums of the other two.
 """
 
 import hashlib

@@ -24,17 +24,14 @@ def problem_with(strategy: Any, with_plugins: Iterable[Any]) -> str | None:
     :param strategy: the training strategy.
     :param with_plugins: those of its plugins that count.
     """
-    kept = sorted(name for name, value in vars(strategy).items()
-                  if name not in _TEMPLATE and not isinstance(value, plugins.PLAIN))  # fmt: skip
+    kept = sorted(vars(strategy).keys() - set(_TEMPLATE))
     if kept and not plugins.has_own_state(strategy):
-        return (f"the strategy {type(strategy).__name__} keeps what a checkpoint doesn't know ({', '.join(kept)}); give "
-                "it state_dict() and load_state_dict(state)")  # fmt: skip
+        return (f"the strategy {type(strategy).__name__} keeps what a checkpoint doesn't know ({', '.join(kept)}); "
+                "give it state_dict() and load_state_dict(state)")  # fmt: skip
     return next((problem for problem in map(plugins.problem_with, with_plugins) if problem is not None), None)
 
 
-def identity(
-    strategy: Any, stream: Sequence[Any], about: Mapping[str, Any], skipped: Sequence[Any]
-) -> dict[str, Any]:
+def identity(strategy: Any, stream: Sequence[Any], about: Mapping[str, Any], skipped: Sequence[Any]) -> dict[str, Any]:
     """Return what must be the same when a run goes on, as plain data; of a strategy that has not been trained yet.
 
     :param strategy: the training strategy.

@@ -35,20 +35,22 @@ class CheckpointPlugin(SupervisedPlugin):
             strategy.eval(benchmark.test_stream)
 
     A checkpoint holds what training depends on: trainable weights, buffers, optimizer, schedule, random streams, the
-    place in the data order, the clock, plugins and metrics, and which rows of the stream are rehearsed, but neither data
-    nor frozen weights; so the script must build the same model and stream again. It is safetensors and JSON; reading it
-    runs no code. Besides the times asked for, the beginning and the end of each experience's iterations are saved.
+    place in the data order, the clock, plugins and metrics, and which rows of the stream are rehearsed, but neither
+    data nor frozen weights; so the script must build the same model and stream again. It is safetensors and JSON;
+    reading it runs no code. Besides the times asked for, the beginning and the end of each experience's iterations are
+    saved.
 
-    Plugins with ``state_dict`` and ``load_state_dict(state)`` are saved by these; Avalanche's clock, evaluation, EWC, LwF
-    and replay (from a :class:`~avalanche_aim.RehearsalMemory`) are known. Any other is refused before training.
+    Plugins with ``state_dict`` and ``load_state_dict(state)`` are saved by these; Avalanche's clock, evaluation, EWC,
+    LwF and replay (from a :class:`~avalanche_aim.RehearsalMemory`) are known. Any other is refused before training.
 
     :param folder: where the run's checkpoints are kept, and nothing else; made if need be.
     :param every: iterations from one checkpoint to the next; None not to count them.
     :param minutes: from one checkpoint to the next; None for no time.
     :param keep: how many are kept.
-    :param on_sigterm: whether to save on SIGTERM before the next batch, and then end with :class:`Terminated`.
-    :param seed: of the data order, where the strategy has no :class:`~avalanche_aim.DataOrder`: the loader must draw from
-        a stream of its own, or its place could not be found again.
+    :param on_sigterm: whether to save on SIGTERM before the next batch, and then end with
+        :class:`~avalanche_aim.checkpoint.Terminated`, which is a ``SystemExit`` of status 143.
+    :param seed: of the data order, where the strategy has no :class:`~avalanche_aim.DataOrder`: the loader must draw
+        from a stream of its own, or its place could not be found again.
     :param about: plain data that says which run this is; another one's checkpoints are refused.
     :raises ValueError: for an interval that is not positive, or no checkpoint to keep.
     """
@@ -104,8 +106,9 @@ class CheckpointPlugin(SupervisedPlugin):
         self._from = self.folder.newest()
         first = 0 if self._from is None else self._prepare(strategy, self._from)
         try:
-            for self._number in range(first, len(self._stream)):
-                yield self._stream[self._number]
+            for number in range(first, len(self._stream)):
+                self._number = number
+                yield self._stream[number]
         finally:
             self._number = None
 
@@ -159,8 +162,8 @@ class CheckpointPlugin(SupervisedPlugin):
                 elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
                     self._save(strategy, epoch, done, loader.order)
                 if self._termination.asked:
-                    raise Terminated(f"terminated after a checkpoint at experience {self._number}, epoch {epoch}, batch "
-                                     f"{done}, in {self.folder.path}; the same command goes on there")  # fmt: skip
+                    where = f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}"
+                    raise Terminated(f"terminated at {where}; the same command goes on there")
                 if batch is _NO_MORE:
                     return
                 self._iterations += 1
@@ -174,16 +177,16 @@ class CheckpointPlugin(SupervisedPlugin):
             raise ValueError(problem)
         used = strategy.clock.train_iterations or any(map(len, training.rehearsal_memories(strategy)))
         if used:
-            raise ValueError("expected a fresh strategy with empty memories, got one that has been trained; a run begins "
-                             "and goes on with a new one")  # fmt: skip
+            raise ValueError("expected a fresh strategy with empty memories, got one that has been trained; a run "
+                             "begins and goes on with a new one")  # fmt: skip
 
     def _prepare(self, strategy: Any, checkpoint: Checkpoint) -> int:
         """Make a fresh strategy one that can be given the state, and give it; returns where it was."""
         state = checkpoint.state(strategy.device)
         check_same(state["identity"], self._identity, self.folder.path)
         if state["versions"] != _versions():
-            warnings.warn(f"{checkpoint.path} was written with {state['versions']}, this is {_versions()}: the run goes "
-                          "on, but perhaps not to the same bits", stacklevel=3)  # fmt: skip
+            warnings.warn(f"{checkpoint.path} was written with {state['versions']}, this is {_versions()}: the run "
+                          "goes on, but perhaps not to the same bits", stacklevel=3)  # fmt: skip
         number: int = state["experience"]
         self._evaluated = state["evaluated"]
         _adapt(strategy, self._stream[: number + 1], self._evaluated)
@@ -204,8 +207,8 @@ class CheckpointPlugin(SupervisedPlugin):
         number = self._number
         assert number is not None
         if any(len(memory.selected) != number for memory in training.rehearsal_memories(strategy)):
-            raise ValueError(f"memory: expected one share of each of the {number} experiences before, which a checkpoint "
-                             "names by their rows; got one that was filled otherwise")  # fmt: skip
+            raise ValueError(f"memory: expected one share of each of the {number} experiences before, which a "
+                             "checkpoint names by their rows; got one that was filled otherwise")  # fmt: skip
         state = {
             "identity": self._identity,
             "versions": _versions(),
@@ -222,8 +225,8 @@ class CheckpointPlugin(SupervisedPlugin):
             reason = error.strerror or str(error)
             if reason not in self._warned:
                 self._warned.add(reason)
-                warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training goes on, earlier "
-                              "checkpoints are kept, and it is tried again (said once)", stacklevel=2)  # fmt: skip
+                warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training goes on, "
+                              "earlier ones are kept, and it is tried again (said once)", stacklevel=2)  # fmt: skip
         self._restart_interval()
 
     def _give(self, strategy: Any, state: dict[str, Any]) -> None:

@@ -45,8 +45,8 @@ def problem_with(plugin: Any) -> str | None:
     """
     for buffer in memories([plugin]):
         if not isinstance(buffer, RehearsalMemory):
-            return (f"{type(plugin).__name__} rehearses from {type(buffer).__name__}, whose rows a checkpoint can't name; "
-                    "give it storage_policy=RehearsalMemory(...)")  # fmt: skip
+            return (f"{type(plugin).__name__} rehearses from {type(buffer).__name__}, whose rows a checkpoint can't "
+                    "name; give it storage_policy=RehearsalMemory(...)")  # fmt: skip
     if has_own_state(plugin) or type(plugin) in KNOWN or isinstance(plugin, EvaluationPlugin) or not vars(plugin):
         return None
     return (f"{type(plugin).__name__} keeps what a checkpoint doesn't know; give it state_dict() and "
@@ -90,10 +90,7 @@ def give(plugin: Any, state: Any, model: nn.Module) -> None:
 
 
 def _take_evaluation(plugin: EvaluationPlugin) -> dict[str, Any]:
-    metrics = [
-        metric.state_dict() if has_own_state(metric) else _attributes(metric)  # type: ignore[attr-defined]
-        for metric in plugin.metrics
-    ]
+    metrics = [metric.state_dict() if has_own_state(metric) else _attributes(metric) for metric in plugin.metrics]
     curves = {name: [list(x), list(y)] for name, (x, y) in plugin.all_metric_results.items() if _are_plain(y)}
     last = {name: value for name, value in plugin.last_metric_results.items() if isinstance(value, PLAIN)}
     return {"active": plugin.active, "metrics": metrics, "curves": curves, "last": last}

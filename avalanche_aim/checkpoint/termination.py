@@ -1,6 +1,7 @@
 """SIGTERM, what machines that are taken away send first: noticed now, obeyed at the next batch."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +9,15 @@ from typing import Any
 
 
 class Terminated(SystemExit):
-    """Training ended because of SIGTERM, after a checkpoint. Left alone, it ends the process with status 143."""
+    """Training ended because of SIGTERM, after a checkpoint. Left alone, it ends the process with status 143.
+
+    :param message: where training goes on; it is printed at once, since nothing prints a ``SystemExit`` with a status.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(128 + signal.SIGTERM)
         self.message = message
+        print(message, file=sys.stderr)
 
     def __str__(self) -> str:
         return self.message

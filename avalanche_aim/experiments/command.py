@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Terminated
 from .comparison import Checkpoints, Comparison
 from .configuration import BENCHMARKS, PRECISIONS, Configuration, check_names
 from .plots import draw_results
@@ -137,11 +136,7 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         if stream.truncated:
             limit = configuration.max_prompt_tokens
             print(f"Order {order}: {stream.truncated} prompts are longer than {limit} tokens and were shortened.")
-    try:
-        comparison.run()
-    except Terminated as end:
-        print(f"{p.prog}: {end}", file=sys.stderr)
-        raise
+    comparison.run()
     _show(comparison, out)
     return int(bool(comparison.failures))
 

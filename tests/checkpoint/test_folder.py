@@ -74,7 +74,7 @@ def test_a_truncated_file_is_named_and_the_checkpoint_before_used(file: str, sha
     *_, newest = saved(tmp_path)
     content = (newest / file).read_bytes()
     (newest / file).write_bytes(content[: int(share * len(content))])
-    with pytest.warns(UserWarning, match=rf"checkpoint-0000-00000002.{file}: .*; going on from checkpoint-0000-00000001"):
+    with pytest.warns(UserWarning, match=rf"-00000002.{file}: .*; going on from checkpoint-0000-00000001"):
         assert number(tmp_path) == 1
 
 

@@ -17,7 +17,14 @@ from checkpoint_runs import ITERATIONS, Run, aim, names_in
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, DataOrder, GradientStep, LearningRateSchedule, RehearsalMemory
+from avalanche_aim import (
+    AIMMergingPlugin,
+    CheckpointPlugin,
+    DataOrder,
+    GradientStep,
+    LearningRateSchedule,
+    RehearsalMemory,
+)
 
 Same = Callable[[Any, Any], bool]
 
@@ -76,7 +83,9 @@ RUNS: dict[str, dict[str, Any]] = {
         ],
         "reset": True,
     },
-    "aim and scaled loss": {"plugins": [lambda: GradientStep(scaler=torch.amp.GradScaler("cpu", growth_interval=3)), aim]},
+    "aim and scaled loss": {
+        "plugins": [lambda: GradientStep(scaler=torch.amp.GradScaler("cpu", growth_interval=3)), aim]
+    },
     "ewc": {"plugins": [lambda: EWCPlugin(10.0)]},
     "ewc online": {"plugins": [], "template": EWC, "ewc_lambda": 10.0, "mode": "online", "decay_factor": 0.5},
     "lwf": {"plugins": [], "labelled": True, "template": LwF, "alpha": 1.0, "temperature": 2.0},
