@@ -3,7 +3,7 @@
 python -m benchmarks.kills              # 20 times SIGKILL; some minutes, most of them imports
 python -m benchmarks.kills --kills 3 --seed 7
 
-The run trains a tiny causal model with LoRA, dropout and AIM on four tasks, evaluates after each, and saves a
+The run trains a tiny causal model with LoRA, dropout and AIM on six tasks, evaluates after each, and saves a
 checkpoint every other iteration. It is killed at random iterations, in the middle of a merge, of a save (which leaves
 half a file) and of an evaluation, and at random times. Each process then goes on from what it finds on disk. At the end
 the weights, the R matrix, the history, the rehearsed rows and all random streams must be the same to the bit.
@@ -26,7 +26,7 @@ from typing import Any
 
 KINDS = {"an iteration": 9, "a merge": 4, "a save": 3, "an evaluation": 2, "a random time": 2}
 """What is interrupted, and its share of the kills."""
-TASKS, ITERATIONS, BATCH_SIZE = 4, 64, 4
+TASKS, ITERATIONS, BATCH_SIZE = 6, 64, 4
 OUTCOME = "outcome.json"
 
 
@@ -67,7 +67,7 @@ def kill_often(folder: Path, kills: int, chance: random.Random) -> Counter[str]:
     while done.total() < kills and not (folder / OUTCOME).exists():
         kind = kinds[done.total() % len(kinds)]
         at = {"a merge": 1, "a save": chance.randint(2, 4), "an evaluation": chance.randint(1, 4)}.get(
-            kind, chance.randint(3, 8)
+            kind, chance.randint(3, 7)
         )
         process = start(folder, kind, at)
         assert process.stdout is not None
