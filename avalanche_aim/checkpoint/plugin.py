@@ -1,5 +1,6 @@
 """Saving a run between two iterations, and going on there."""
 
+import hashlib
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ import torch
 from avalanche.models.utils import avalanche_model_adaptation
 from avalanche.training.plugins import SupervisedPlugin
 from avalanche.training.templates.base_sgd import PeriodicEval
+from torch import Tensor
 
 from .. import __version__
 from ..data_order import DataOrder, OrderedLoader
@@ -156,11 +158,12 @@ class CheckpointPlugin(SupervisedPlugin):
                 # The batch is drawn first, so that one knows whether there is one; its order is in the checkpoint.
                 batch = next(ordered, _NO_MORE)
                 if state is not None:
+                    self._check_place(batch, state)
                     self._give(strategy, state)
                     self._from = state = None
                     self._restart_interval()
                 elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
-                    self._save(strategy, epoch, done, loader.order)
+                    self._save(strategy, epoch, done, batch, loader.order)
                 if self._termination.asked:
                     where = f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}"
                     raise Terminated(f"terminated at {where}; the same command goes on there")
@@ -203,7 +206,16 @@ class CheckpointPlugin(SupervisedPlugin):
         waited = self.minutes is not None and time.monotonic() - self._time >= 60 * self.minutes
         return first or last or counted or waited or self._termination.asked
 
-    def _save(self, strategy: Any, epoch: int, batch: int, order: DataOrder) -> None:
+    def _check_place(self, batch: Any, state: dict[str, Any]) -> None:
+        """Refuse another batch than the one that was next: what follows would be another run."""
+        if _fingerprint(batch) != state["next"]:
+            raise ValueError(
+                f"{self.folder.path}: expected the data loader to come to the same batch again, got another one: "
+                "either the data has changed, or the loader draws from a generator of its own; it must draw from the "
+                "global random streams, in whose place DataOrder puts one"
+            )
+
+    def _save(self, strategy: Any, epoch: int, done: int, batch: Any, order: DataOrder) -> None:
         number = self._number
         assert number is not None
         if any(len(memory.selected) != number for memory in training.rehearsal_memories(strategy)):
@@ -214,7 +226,8 @@ class CheckpointPlugin(SupervisedPlugin):
             "versions": _versions(),
             "experience": number,
             "epoch": epoch,
-            "batch": batch,
+            "batch": done,
+            "next": _fingerprint(batch),
             "epoch_start": order.epoch_start.state_dict(),
             "evaluated": self._evaluated,
             **training.take(strategy, self._frozen, [self]),
@@ -265,6 +278,21 @@ def problem_with_strategy(strategy: Any) -> str | None:
     """
     others = [plugin for plugin in strategy.plugins if not isinstance(plugin, CheckpointPlugin)]
     return problem_with(strategy, others)
+
+
+def _fingerprint(batch: Any) -> str:
+    """A checksum of the tensors of a batch, however they are nested."""
+    content = hashlib.sha256()
+    waiting = [batch]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Tensor):
+            content.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(part, (list, tuple)):
+            waiting.extend(part)
+        elif isinstance(part, Mapping):
+            waiting.extend(part.values())
+    return content.hexdigest()
 
 
 def _adapt(strategy: Any, trained: Iterable[Any], evaluated: Iterable[list[Any]]) -> None:

@@ -241,6 +241,34 @@ def test_another_version_of_a_library_is_said(stream: Any, tmp_path: Path, monke
         Run(stream).train(CheckpointPlugin(tmp_path))
 
 
+def test_a_loader_with_a_generator_of_its_own_is_found_out(stream: Any, tmp_path: Path) -> None:
+    class Loader(SupervisedPlugin):
+        def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+            data = strategy.adapted_dataset
+            rows = torch.utils.data.RandomSampler(data, generator=torch.Generator().manual_seed(next(seeds)))
+            strategy.dataloader = torch.utils.data.DataLoader(data, batch_size=8, sampler=rows)
+
+    seeds = iter(range(100))
+    Run(stream, Loader).train(CheckpointPlugin(tmp_path))
+    (tmp_path / names_in(tmp_path)[-1]).rename(tmp_path / "aside")  # the end has no next batch
+    with pytest.raises(ValueError, match="expected the data loader to come to the same batch again, got another one"):
+        Run(stream, Loader).train(CheckpointPlugin(tmp_path))
+
+
+def test_other_data_with_the_same_targets_are_found_out(stream: Any, tmp_path: Path) -> None:
+    class Shift(SupervisedPlugin):
+        def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+            data = [(x + shift, y) for x, y, *_ in strategy.adapted_dataset]
+            strategy.dataloader = torch.utils.data.DataLoader(data, batch_size=8, shuffle=True)
+
+    shift = 0.0
+    Run(stream, Shift).train(CheckpointPlugin(tmp_path))
+    (tmp_path / names_in(tmp_path)[-1]).rename(tmp_path / "aside")
+    shift = 1.0
+    with pytest.raises(ValueError, match="either the data has changed"):
+        Run(stream, Shift).train(CheckpointPlugin(tmp_path))
+
+
 # A disk that is full
 
 
