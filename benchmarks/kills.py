@@ -1,28 +1,39 @@
 """Kill a run again and again, let it go on each time, and compare its end with a run that was never killed.
 
-python -m benchmarks.kills              # 20 times SIGKILL; some minutes, most of them imports
+python -m benchmarks.kills              # 20 times SIGKILL; a minute or two
 python -m benchmarks.kills --kills 3 --seed 7
 
 The run trains a tiny causal model with LoRA, dropout and AIM on six tasks, evaluates after each, and saves a
 checkpoint every other iteration. It is killed at random iterations, in the middle of a merge, of a save (which leaves
-half a file) and of an evaluation, and at random times. Each process then goes on from what it finds on disk. At the end
-the weights, the R matrix, the history, the rehearsed rows and all random streams must be the same to the bit.
+half a file) and of an evaluation, and at random times. Each process is forked from one that has only imported modules,
+and goes on from what it finds on disk. At the end the weights, the R matrix, the history, the rehearsed rows and the
+random streams must be the same to the bit.
 """
 
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+
+from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, LanguageModel, RehearsalMemory
+from avalanche_aim.checkpoint import folder as files
+from avalanche_aim.evaluation import ResultMatrix
+from avalanche_aim.experiments.runner import Settings, make_strategy
+from benchmarks.workload import even_stream
 
 KINDS = {"an iteration": 9, "a merge": 4, "a save": 3, "an evaluation": 2, "a random time": 2}
 """What is interrupted, and its share of the kills."""
@@ -37,17 +48,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     p.add_argument("--kills", type=int, default=20, help="how often to kill (default: 20)")
     p.add_argument("--seed", type=int, default=0, help="of when to kill")
-    p.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    p.add_argument("--die", nargs=2, metavar=("IN", "AT"), default=("nothing", "0"), help=argparse.SUPPRESS)
     arguments = p.parse_args(argv)
-    if arguments.child is not None:
-        train(arguments.child, arguments.die[0], int(arguments.die[1]))
-        return 0
     with tempfile.TemporaryDirectory() as folder:
         killed, whole = Path(folder) / "killed", Path(folder) / "whole"
         done = kill_often(killed, arguments.kills, random.Random(arguments.seed))
-        start(killed, "nothing", 0).wait()
-        start(whole, "nothing", 0).wait()
+        for run in (killed, whole):
+            process, said = start(run, "nothing", 0)
+            said.read()
+            process.join()
         ends = [json.loads((run / OUTCOME).read_text()) for run in (killed, whole)]
     different = [part for part in ends[1] if ends[0][part] != ends[1][part]]
     for kind in KINDS:
@@ -69,38 +77,43 @@ def kill_often(folder: Path, kills: int, chance: random.Random) -> Counter[str]:
         at = {"a merge": 1, "a save": chance.randint(2, 4), "an evaluation": chance.randint(1, 4)}.get(
             kind, chance.randint(3, 7)
         )
-        process = start(folder, kind, at)
-        assert process.stdout is not None
-        last = ""
+        process, said = start(folder, kind, at)
+        last = said.readline().strip()  # training has begun
         if kind == "a random time":
-            last = process.stdout.readline().strip()  # training has begun
             time.sleep(chance.uniform(0.0, 1.0))
-            process.send_signal(signal.SIGKILL)
-        for line in process.stdout:
-            last = line.strip() or last
-        if process.wait() != -signal.SIGKILL:
-            print(f"a process ended by itself with status {process.returncode}, after: {last}", file=sys.stderr)
+            process.kill()
+        for line in said:
+            last = line.strip()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            print(f"a process ended by itself with status {process.exitcode}, after: {last}", file=sys.stderr)
             break
         done[kind] += 1
         print(f"{done.total()}. killed in {kind}: {last}", file=sys.stderr, flush=True)
     return done
 
 
-def start(folder: Path, kind: str, at: int) -> "subprocess.Popen[str]":
-    """Start or resume the run in a process that kills itself in the ``at``-th occurrence of something."""
-    command = [sys.executable, "-m", "benchmarks.kills", "--child", str(folder), "--die", kind, str(at)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start(folder: Path, kind: str, at: int) -> tuple[BaseProcess, TextIO]:
+    """Start or resume the run in a process that kills itself in the ``at``-th occurrence of something.
+
+    Returns the process, and what it says it does.
+    """
+    reading, writing = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=train, args=(folder, Killer(kind, at, writing)))
+    process.start()
+    os.close(writing)
+    return process, open(reading)
 
 
 class Killer:
     """Says what the process does, and kills it in the middle of the n-th time that it does one thing."""
 
-    def __init__(self, kind: str, at: int) -> None:
-        self.kind, self.left = kind, at
+    def __init__(self, kind: str, at: int, said: int) -> None:
+        self.kind, self.left, self.said = kind, at, said
 
     def does(self, kind: str, where: str = "") -> bool:
         """Say so; returns whether to die now."""
-        print(f"{kind} {where}", flush=True)
+        os.write(self.said, f"{kind} {where}\n".encode())
         self.left -= kind == self.kind
         return kind == self.kind and self.left <= 0
 
@@ -109,39 +122,34 @@ class Killer:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(folder: Path, kind: str, at: int) -> None:
+class Dying(SupervisedPlugin):
+    """Dies between the forward and the backward pass, and between two batches of an evaluation."""
+
+    def __init__(self, killer: Killer) -> None:
+        super().__init__()
+        self.killer = killer
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Die, if it is time."""
+        if self.killer.does("an iteration", str(strategy.clock.train_iterations)):
+            self.killer.die()
+
+    def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Die, if it is time."""
+        if self.killer.does("an evaluation", f"after {strategy.clock.train_iterations} iterations"):
+            self.killer.die()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Do nothing."""
+
+
+def train(folder: Path, killer: Killer) -> None:
     """Train what is left of the run, and write what came of it."""
     warnings.simplefilter("ignore")
-    import torch
-    from avalanche.training.plugins import SupervisedPlugin
-
-    from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, LanguageModel, RehearsalMemory
-    from avalanche_aim.checkpoint import folder as files
-    from avalanche_aim.evaluation import ResultMatrix
-    from avalanche_aim.experiments.runner import Settings, make_strategy
-    from benchmarks.workload import even_stream
-
-    killer = Killer(kind, at)
-
-    class Dying(SupervisedPlugin):
-        """Dies between the forward and the backward pass, and between two batches of an evaluation."""
-
-        evaluations = 0
-
-        def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-            if killer.does("an iteration", str(strategy.clock.train_iterations)):
-                killer.die()
-
-        def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-            if killer.does("an evaluation"):
-                killer.die()
-
-        def state_dict(self) -> dict[str, Any]:
-            return {}
-
-        def load_state_dict(self, state: dict[str, Any]) -> None:
-            pass
-
     write = files._write
 
     def dying_write(path: Path, content: bytes) -> None:
@@ -160,7 +168,7 @@ def train(folder: Path, kind: str, at: int) -> None:
     def dying_fine_tune(*args: Any) -> list[float]:
         if not killer.does("a merge"):
             return fine_tuning(*args)
-        passes = iter(range(1))
+        passes = iter(range(1))  # dies in the second
 
         def forward(x: torch.Tensor) -> torch.Tensor:
             if next(passes, None) is None:
@@ -175,8 +183,8 @@ def train(folder: Path, kind: str, at: int) -> None:
     matrix = ResultMatrix()
     settings = Settings(batch_size=BATCH_SIZE, eval_batch_size=2, learning_rate=5e-3, schedule="cosine", warmup=4)
     torch.manual_seed(0)
-    strategy = make_strategy(model, settings, [matrix], plugins=[aim, checkpoint, Dying()])
-    print("begin", flush=True)
+    strategy = make_strategy(model, settings, [matrix], plugins=[aim, checkpoint, Dying(killer)])
+    os.write(killer.said, b"begin\n")
     evaluations = 0
     for experience in checkpoint.resume(strategy, stream.train_stream):
         strategy.train(experience, reset_optimizer_state=True)
