@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from ._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .checkpoint import CheckpointPlugin
+    from .data_order import DataOrder
     from .gradients import GradientStep
     from .learning_rate import LearningRateSchedule
     from .memory import RehearsalMemory
@@ -15,6 +17,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AIMMergingPlugin",
+    "CheckpointPlugin",
+    "DataOrder",
     "GradientStep",
     "LanguageModel",
     "LearningRateSchedule",
@@ -30,6 +34,8 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "AIMMergingPlugin": ".plugin",
+        "CheckpointPlugin": ".checkpoint",
+        "DataOrder": ".data_order",
         "GradientStep": ".gradients",
         "LanguageModel": ".text.model",
         "LearningRateSchedule": ".learning_rate",

@@ -50,6 +50,17 @@ class DivergenceCheck(SupervisedPlugin):
         """Look at the weights."""
         self.look(strategy)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many iterations have passed."""
+        return {"iterations": self._iterations}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self._iterations = state["iterations"]
+
     def look(self, strategy: Any) -> None:
         """Look at the weights.
 

@@ -47,7 +47,7 @@ class GradientStep(SupervisedPlugin):
         self.micro_batch_size = micro_batch_size
         self.max_grad_norm = max_grad_norm
         self.scaler = GradScaler(enabled=False) if scaler is None else scaler
-        self._scaling = _LossScaling(self.scaler)
+        self._scaling = LossScaling(self.scaler)
         self._whole: Any = None
         self._outputs: list[Tensor] = []
         self._made: list[Tensor] = []
@@ -79,6 +79,17 @@ class GradientStep(SupervisedPlugin):
         """
         self.scaler.scale(loss).backward()
         self._unscale(strategy.optimizer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the scaler's state."""
+        return {"scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self.scaler.load_state_dict(state["scaler"])
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Make ready to scale the loss after all plugins."""
@@ -133,7 +144,7 @@ class GradientStep(SupervisedPlugin):
             optimizer.zero_grad(set_to_none=True)
 
 
-class _LossScaling(SupervisedPlugin):
+class LossScaling(SupervisedPlugin):
     """Scales the loss for the backward pass; the last of the plugins, as others add to the loss before it."""
 
     def __init__(self, scaler: GradScaler) -> None:

@@ -34,7 +34,7 @@ class RandomStream:
 
         :param device: the accelerator whose generator is swapped as well as the CPU's.
         """
-        outer = _random_state(device)
+        outer = random_state(device)
         try:
             if self._state is None:
                 # Not torch.manual_seed, which would reseed every accelerator as well.
@@ -45,21 +45,41 @@ class RandomStream:
                 np.random.seed(self.seed % 2**32)
                 random.seed(self.seed)
             else:
-                _set_random_state(self._state, device)
+                set_random_state(self._state, device)
             yield
         finally:
-            self._state = _random_state(device)
-            _set_random_state(outer, device)
+            self._state = random_state(device)
+            set_random_state(outer, device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is, as :func:`random_state` does; nothing before its first use."""
+        return {} if self._state is None else dict(self._state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self._state = dict(state) or None
 
 
-def _random_state(device: torch.device) -> dict[str, Any]:
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of the global random streams.
+
+    :param device: the accelerator whose generator is among them.
+    """
     state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
     return state
 
 
-def _set_random_state(state: dict[str, Any], device: torch.device) -> None:
+def set_random_state(state: dict[str, Any], device: torch.device) -> None:
+    """Set the global random streams.
+
+    :param state: from :func:`random_state`.
+    :param device: the accelerator whose generator is among them.
+    """
     torch.set_rng_state(state["torch"])
     np.random.set_state(state["numpy"])
     random.setstate(state["python"])

@@ -67,6 +67,23 @@ class LearningRateSchedule(SupervisedPlugin):
         """Put the peak back where training was stopped early."""
         self._restore(strategy)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the schedule; the rate itself is the optimizer's state."""
+        state = None if self._scheduler is None else self._scheduler.state_dict()
+        if state is not None:
+            del state["lr_lambdas"]  # functions; the schedule's name and length make them anew
+        return {"scheduler": state, "peaks": list(self._peaks), "left": self._left}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned, within the same experience, whose schedule has begun.
+
+        :param state: the state.
+        """
+        if self._scheduler is not None and state["scheduler"] is not None:
+            lambdas = self._scheduler.state_dict()["lr_lambdas"]
+            self._scheduler.load_state_dict({**state["scheduler"], "lr_lambdas": lambdas})
+            self._peaks, self._left = list(state["peaks"]), state["left"]
+
     def _restore(self, strategy: Any) -> None:
         if self._scheduler is None:
             return

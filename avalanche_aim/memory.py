@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -76,6 +77,25 @@ class RehearsalMemory(ExemplarsBuffer):
         if exp is not self._last:
             self.add(exp.dataset)
             self._last = exp
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return which rows are kept, and where the choice's generator is; not the rows' content."""
+        return {"selected": [list(rows) for rows in self.selected], "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any], experiences: Sequence[Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        :param experiences: those whose shares are kept, in order; they hold the rows.
+        """
+        if len(state["selected"]) != len(experiences):
+            raise ValueError(f"memory: expected {len(state['selected'])} experiences, got {len(experiences)}")
+        self.selected = [list(rows) for rows in state["selected"]]
+        self._generator.set_state(state["generator"])
+        self._last = experiences[-1] if experiences else None
+        kept = [e.dataset.subset(rows) for e, rows in zip(experiences, self.selected, strict=True) if rows]
+        for number, part in enumerate(kept):
+            self.buffer = part if number == 0 else self.buffer.concat(part)
 
     def resize(self, strategy: Any, new_size: int) -> None:
         """Refused: past shares are fixed.

@@ -159,6 +159,37 @@ class AIMMergingPlugin(SupervisedPlugin):
         if reason is not None:
             self._merge(strategy, reason)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that later decisions depend on but the memory, which has its own state and may be shared."""
+        return {
+            "controller": self.controller.state_dict(),
+            "diagnosis": self.diagnosis.state_dict(),
+            "rehearsal": self.rehearsal.state_dict(self._weights),
+            "history": self.history.state_dict(),
+            "previous": self._previous,
+            "previous_buffers": self._previous_buffers,
+            "iteration": self._iteration,
+            "rollbacks": self._rollbacks,
+            "divergence": self._divergence.state_dict(),
+            "warned": sorted(self._warned, key=str),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self.controller.load_state_dict(state["controller"])
+        self.diagnosis.load_state_dict(state["diagnosis"])
+        self.rehearsal.load_state_dict(state["rehearsal"], self._weights)
+        self.history.load_state_dict(state["history"])
+        self._previous = state["previous"]
+        self._previous_buffers = state["previous_buffers"]
+        self._iteration = state["iteration"]
+        self._rollbacks = state["rollbacks"]
+        self._divergence.load_state_dict(state["divergence"])
+        self._warned = set(state["warned"])
+
     def _monitor(self, strategy: Any) -> str | None:
         """Take the historical loss; returns the reason to merge now, or None."""
         loss = self.rehearsal.historical_loss(strategy)

@@ -126,6 +126,33 @@ class Rehearsal:
             _tell(f"memory batches pass through the model in micro-batches of {fits} examples")
         return loss
 
+    def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
+        """Return where the random streams are, and the fine-tuning's own moments; the memory has its own state.
+
+        :param weights: the trainable weights.
+        """
+        return {
+            "monitor_rows": self._monitor_rows.get_state(),
+            "merge_rows": self._merge_rows.get_state(),
+            "monitor_noise": self._monitor_noise.state_dict(),
+            "merge_noise": self._merge_noise.state_dict(),
+            "limits": [self._monitor_limit, self._micro_batch],
+            "fine_tuning": self.fine_tuning.state_dict(weights),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], weights: list[Tensor]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        :param weights: the trainable weights; none before training has begun.
+        """
+        self._monitor_rows.set_state(state["monitor_rows"])
+        self._merge_rows.set_state(state["merge_rows"])
+        self._monitor_noise.load_state_dict(state["monitor_noise"])
+        self._merge_noise.load_state_dict(state["merge_noise"])
+        self._monitor_limit, self._micro_batch = state["limits"]
+        self.fine_tuning.load_state_dict(state["fine_tuning"], weights)
+
 
 def _loss(strategy: Any, batch: Any, step: GradientStep) -> Tensor:
     strategy.mbatch = batch

@@ -125,6 +125,17 @@ class ResultMatrix(PluginMetric[Matrix]):
         """Forget all rows."""
         self.rows = []
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return R's rows."""
+        return {"rows": [list(row) for row in self.rows]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self.rows = [list(row) for row in state["rows"]]
+
     def result(self) -> Matrix | None:
         """Return R, shape (T, T), over the tasks trained so far, or None before the first."""
         return result_matrix([row[: len(self.rows)] for row in self.rows]) if self.rows else None

@@ -30,6 +30,17 @@ class WeightAveraging(SupervisedPlugin):
             merge_(weights, self._before, snapshot(weights), 0.5, 0.5)
         self._before, self._first = [], False
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the kept weights."""
+        return {"before": self._before, "first": self._first}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self._before, self._first = state["before"], state["first"]
+
 
 def _weights(strategy: Any) -> list[Tensor]:
     return [p for p in strategy.model.parameters() if p.requires_grad]

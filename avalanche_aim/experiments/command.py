@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .comparison import Comparison
+from .comparison import Checkpoints, Comparison
 from .configuration import BENCHMARKS, PRECISIONS, Configuration
 from .plots import draw_results
 from .settings_file import read_yaml
@@ -74,6 +74,9 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
         help="keep each run's trained adapter too, in OUT/models, for peft and others")  # fmt: skip
     add("--options", type=plain_data, metavar="JSON",
         help='further arguments of strategies: {"ewc": {"ewc_lambda": 10}}')  # fmt: skip
+    add("--checkpoint-every", type=int, metavar="N", help="save an unfinished run every N iterations too")
+    add("--checkpoint-minutes", type=float, metavar="MINUTES", default=Checkpoints.minutes,
+        help="save an unfinished run so often; a rerun goes on there")  # fmt: skip
     add("--out", type=Path, default=Path("results"), help="folder for results, histories and plots; a rerun goes on")
     shown = {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS) if f.name not in ("data", "orders")}
     p.set_defaults(**{**shown, **defaults})
@@ -120,7 +123,8 @@ def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         configuration, arguments = configured(p, argv)
         out = arguments.out
         check_device(configuration.device)  # an unknown device is an error now, not after the first task
-        comparison = Comparison(configuration, out)
+        checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
+        comparison = Comparison(configuration, out, checkpoints)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{p.prog}: {error}", file=sys.stderr)
         return 2

@@ -1,12 +1,15 @@
 """A whole comparison: strategies × orders × seeds, resumable run by run."""
 
 import traceback
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from avalanche.benchmarks import CLScenario
 
+from ..checkpoint import CheckpointFolder, CheckpointPlugin
 from ..text import LanguageModel
 from .configuration import Configuration
 from .models import save_trained
@@ -17,21 +20,43 @@ from .store import Failure, RunStore
 from .where import one_line
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """When an unfinished run is saved, besides the beginning and the end of each task.
+
+    :param every: iterations from one checkpoint to the next, or None not to count them.
+    :param minutes: from one checkpoint to the next, or None for no time.
+    :raises ValueError: for an interval that is not positive.
+    """
+
+    every: int | None = None
+    minutes: float | None = 10.0
+
+    def __post_init__(self) -> None:
+        CheckpointPlugin(".", self.every, self.minutes)
+
+
+EVERY_10_MINUTES = Checkpoints()
+
+
 class Comparison:
     """Runs what is not finished yet; every run that ends is on disk at once.
 
-    A run that was interrupted starts over and gives the same result. One that fails is recorded, tried again the next
-    time, and does not stop the others. What can't be written (the disk is full) is kept in memory and tried again after
-    each run. Everything that can be checked is checked here, before training starts.
+    A run that was interrupted goes on from its last checkpoint, or starts over where its strategy has none
+    (docs/reliability.md), and gives the same result. One that fails is recorded, tried again the next time, and does
+    not stop the others. What can't be written (the disk is full) is kept in memory and tried again after each run.
+    Everything that can be checked is checked here, before training starts.
 
     :param configuration: what to run.
     :param folder: where the runs are kept; created if need be.
+    :param checkpoints: when unfinished runs are saved.
     :raises ValueError: for malformed data, an unknown order and the like, and if the folder holds finished runs with
         other settings.
     """
 
-    def __init__(self, configuration: Configuration, folder: Path) -> None:
+    def __init__(self, configuration: Configuration, folder: Path, checkpoints: Checkpoints = EVERY_10_MINUTES) -> None:
         self.configuration = configuration
+        self.checkpoints = checkpoints
         self.store = RunStore(folder)
         self.store.check(configuration.shared())
         plan = product(configuration.seeds, configuration.orders, configuration.strategies)
@@ -97,6 +122,8 @@ class Comparison:
                           "and tried again after each further run: make room")  # fmt: skip
             else:
                 del self._unsaved[seed, order, name]
+                if isinstance(ended, Result):
+                    self._remove_checkpoints(seed, order, name)
 
     def _keep(self, model: LanguageModel, result: Result) -> None:
         """Save a run's model; a run whose model can't be saved has its result all the same."""
@@ -120,10 +147,22 @@ class Comparison:
         options = self.configuration.options.get(name)
         keep = self._keep if self.configuration.save_models else None
         try:
-            return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar,
-                       label=label, keep=keep)  # fmt: skip
+            checkpoint = self._checkpoint(seed, order, name)
+            return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar, label=label,
+                       keep=keep, checkpoint=checkpoint)  # fmt: skip
         except Exception as error:
             return Failure(name, order, seed, one_line(error), traceback.format_exc())
+
+    def _checkpoint(self, seed: int, order: str, name: str) -> CheckpointPlugin:
+        about = {**self.configuration.of_run(name), "run": name, "order": order, "seed": seed}
+        every, minutes = self.checkpoints.every, self.checkpoints.minutes
+        return CheckpointPlugin(self.store.checkpoints(name, order, seed), every, minutes, about=about)
+
+    def _remove_checkpoints(self, seed: int, order: str, name: str) -> None:
+        folder = CheckpointFolder(self.store.checkpoints(name, order, seed))
+        folder.remove()
+        with suppress(OSError):  # not empty, as long as other runs are unfinished
+            folder.path.parent.rmdir()
 
     def _pending(self) -> list[tuple[int, str, str]]:
         """What is not finished, or lacks the references that are asked for now."""

@@ -47,6 +47,8 @@ class CostMeter(SupervisedPlugin):
         self.iterations = 0
         self._examples = examples = {"gradient": 0, "other": 0}
         self._training_seconds = 0.0
+        self._peak: float | None = None
+        self._began = 0.0
         _reset_peak_memory(self.device)
         self._start = time.perf_counter()
         self._training = training = [False]
@@ -61,13 +63,13 @@ class CostMeter(SupervisedPlugin):
     @contextmanager
     def training(self) -> Iterator[None]:
         """Count what happens inside as training."""
-        began = time.perf_counter()
+        self._began = time.perf_counter()
         self._training[0] = True
         try:
             yield
         finally:
+            self._training_seconds = self._trained()
             self._training[0] = False
-            self._training_seconds += time.perf_counter() - began
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count an iteration."""
@@ -84,8 +86,35 @@ class CostMeter(SupervisedPlugin):
             iterations=self.iterations,
             gradient_passes=self._examples["gradient"] / examples,
             other_passes=self._examples["other"] / examples,
-            peak_memory_mb=_peak_memory(self.device),
+            peak_memory_mb=self._peak_memory(),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the cost so far, for the run that goes on from here in another process."""
+        return {
+            "seconds": time.perf_counter() - self._start,
+            "training_seconds": self._trained(),
+            "iterations": self.iterations,
+            "examples": dict(self._examples),
+            "peak": self._peak_memory(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self._start = time.perf_counter() - state["seconds"]
+        self._began, self._training_seconds = time.perf_counter(), state["training_seconds"]
+        self.iterations, self._peak = state["iterations"], state["peak"]
+        self._examples.update(state["examples"])
+
+    def _trained(self) -> float:
+        running = time.perf_counter() - self._began if self._training[0] else 0.0
+        return self._training_seconds + running
+
+    def _peak_memory(self) -> float | None:
+        return max((peak for peak in (self._peak, _peak_memory(self.device)) if peak is not None), default=None)
 
 
 def _reset_peak_memory(device: torch.device) -> None:

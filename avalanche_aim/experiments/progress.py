@@ -22,12 +22,16 @@ class Progress(SupervisedPlugin):
         super().__init__()
         self.bar = bar
         self.name = name
-        self._amounts = iter(amounts)
+        self._amounts = list(amounts)
+        self._begun = 0
+        self._origin = bar.n
         self._base = self._amount = 0.0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Name the task."""
-        self._base, self._amount = self.bar.n, next(self._amounts, 0)
+        self._base = self.bar.n
+        self._amount = self._amounts[self._begun] if self._begun < len(self._amounts) else 0
+        self._begun += 1
         self.bar.set_description_str(f"{self.name}, training on {_name(strategy)}", refresh=False)
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -47,6 +51,20 @@ class Progress(SupervisedPlugin):
     def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Advance."""
         self._move_to(self.bar.n + len(strategy.mb_y))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the run is, counted from its beginning."""
+        return {"begun": self._begun, "base": self._base - self._origin, "place": self.bar.n - self._origin}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self._begun = state["begun"]
+        self._amount = self._amounts[self._begun - 1] if self._begun else 0
+        self._base = self._origin + state["base"]
+        self._move_to(self._origin + state["place"])
 
     def _move_to(self, place: float) -> None:
         self.bar.update(min(int(place), self.bar.total) - self.bar.n)

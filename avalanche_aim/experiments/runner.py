@@ -1,7 +1,7 @@
 """Train one strategy on one stream and measure it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -13,6 +13,8 @@ from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch.amp import GradScaler
 
+from ..checkpoint import CheckpointPlugin, problem_with_strategy
+from ..data_order import DataOrder
 from ..divergence import DivergenceCheck
 from ..evaluation import ResultMatrix, summary, text_metrics
 from ..evaluation.transfer import result_matrix
@@ -133,6 +135,7 @@ def run(
     bar: Any = None,
     label: str = "",
     keep: Callable[[LanguageModel, Result], None] | None = None,
+    checkpoint: CheckpointPlugin | None = None,
 ) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
 
@@ -149,6 +152,8 @@ def run(
     :param bar: a ``tqdm`` bar whose total covers this run (:func:`examples_of`); one of its own by default.
     :param label: the run's name at that bar.
     :param keep: gets the trained model and the result at the end, to save the model, say.
+    :param checkpoint: saves the run, and lets it go on where it was; without effect for a strategy whose state can't be
+        kept.
     :raises ValueError: for an unknown strategy or a stream that the benchmark lacks.
     :raises FloatingPointError: if training makes weights non-finite.
     """
@@ -178,11 +183,12 @@ def run(
     try:
         # A strategy for the whole stream is trained once, then evaluated on all of it.
         train = [benchmark.train_stream] if chosen.whole_stream else benchmark.train_stream
-        for number, experience in enumerate(train):
+        for experience in _left(strategy, train, checkpoint):
             with meter.training(), noted(f"training on {name_of(experience)}"):
                 strategy.train(experience, reset_optimizer_state=True)
+            seen = len(evaluation) if chosen.whole_stream else experience.current_experience + 1
             with noted(f"evaluating after {name_of(experience)}"):
-                last = strategy.eval(evaluation[:] if chosen.whole_stream else evaluation[: number + 1])
+                last = strategy.eval(evaluation[:seen])
     finally:
         if own_bar is not None:
             own_bar.close()
@@ -203,6 +209,14 @@ def run(
     return result
 
 
+def _left(strategy: Any, stream: Sequence[Any], checkpoint: CheckpointPlugin | None) -> Iterable[Any]:
+    """What is still to be trained on: all of it, without a checkpoint."""
+    if checkpoint is None or problem_with_strategy(strategy) is not None:
+        return stream
+    strategy.plugins.insert(0, checkpoint)
+    return checkpoint.resume(strategy, stream)
+
+
 def make_strategy(
     model: LanguageModel,
     settings: Settings,
@@ -210,7 +224,7 @@ def make_strategy(
     template: type = Naive,
     **arguments: Any,
 ) -> Any:
-    """Make the strategy of a run, with AdamW.
+    """Make the strategy of a run, with AdamW and a data order of its own.
 
     :param model: the model to train, itself; if its autocast is in fp16, the loss is scaled.
     :param settings: how to train.
@@ -222,7 +236,7 @@ def make_strategy(
     scaler = GradScaler(torch.device(settings.device).type) if model.autocast is torch.float16 else None
     step = GradientStep(settings.micro_batch_size, norm, scaler)
     schedule = LearningRateSchedule(settings.schedule, settings.warmup)
-    arguments["plugins"] = [step, schedule, *arguments.get("plugins", [])]
+    arguments["plugins"] = [step, schedule, DataOrder(settings.seed), *arguments.get("plugins", [])]
     return template(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),

@@ -90,6 +90,15 @@ class RunStore:
         # Last: a run counts as finished once this file is there.
         write_atomically(self.runs / f"{name}.json", _json(content))
 
+    def checkpoints(self, strategy: str, order: str, seed: int) -> Path:
+        """Return the folder of the checkpoints of a run that has not ended; it need not exist.
+
+        :param strategy: its strategy.
+        :param order: its order.
+        :param seed: its seed.
+        """
+        return self.folder / "checkpoints" / stem(strategy, order, seed)
+
     def finished(self, strategy: str, order: str, seed: int, asked: Mapping[str, Any]) -> Result | None:
         """Return a run if it is there and finished.
 

@@ -86,6 +86,22 @@ class MemoryFineTuning:
                 if not all(bool(tensor.isfinite().all()) for tensor in tensors):
                     del moments[weight]
 
+    def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
+        """Return the own optimizer state; with the other choices it is empty.
+
+        :param weights: the trainable tensors, whose order it follows.
+        """
+        return {"own": [dict(self._own.get(w, {})) for w in weights]}
+
+    def load_state_dict(self, state: dict[str, Any], weights: list[Tensor]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        :param weights: the trainable tensors; none before training has begun, and then nothing is taken.
+        """
+        own = dict(zip(weights, state["own"], strict=bool(weights)))
+        self._own = defaultdict(dict, {weight: moments for weight, moments in own.items() if moments})
+
     @contextmanager
     def _optimizer_state(self, optimizer: Optimizer) -> Iterator[None]:
         """Let the optimizer see the chosen state instead of the training's."""

@@ -9,6 +9,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ..data_order import DataOrder
 from .encoding import LENGTHS
 
 
@@ -19,7 +20,8 @@ class LengthGrouping(SupervisedPlugin):
     ``LengthGroupedSampler`` makes the order: of every 50 batches' worth of examples, sorted by length, batches are cut.
     Batches are then less varied than at random, which may cost accuracy where length goes with the label.
 
-    :param seed: of the order; no other random stream is touched.
+    :param seed: of the order; no other random stream is touched. Beside a :class:`~avalanche_aim.DataOrder`, whose
+        place in the order checkpoints find again, its seed counts instead.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -41,10 +43,21 @@ class LengthGrouping(SupervisedPlugin):
             )
         dataset = strategy.adapted_dataset
         lengths = lengths_of(dataset).sum(1).tolist()
-        sampler = LengthGroupedSampler(strategy.train_mb_size, lengths=lengths, generator=self._generator)
+        generator = None if DataOrder.of(strategy) is not None else self._generator
+        sampler = LengthGroupedSampler(strategy.train_mb_size, lengths=lengths, generator=generator)
         strategy.dataloader = DataLoader(
             dataset, batch_size=strategy.train_mb_size, sampler=sampler, collate_fn=getattr(dataset, "collate_fn", None)
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: beside a checkpoint there is a data order, which is drawn from."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Do nothing.
+
+        :param state: the state.
+        """
 
 
 def lengths_of(dataset: Any) -> Tensor:

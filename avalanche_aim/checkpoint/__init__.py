@@ -1,0 +1,7 @@
+"""Checkpoints between any two iterations, and going on from them to the same bits."""
+
+from .folder import CheckpointFolder, Damaged
+from .plugin import CheckpointPlugin, problem_with_strategy
+from .termination import Terminated
+
+__all__ = ["CheckpointFolder", "CheckpointPlugin", "Damaged", "Terminated", "problem_with_strategy"]

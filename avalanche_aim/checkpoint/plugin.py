@@ -1,0 +1,316 @@
+"""Saving a run between two iterations, and going on there."""
+
+import hashlib
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import avalanche
+import torch
+from avalanche.models.utils import avalanche_model_adaptation
+from avalanche.training.plugins import SupervisedPlugin
+from avalanche.training.templates.base_sgd import PeriodicEval
+from torch import Tensor
+
+from .. import __version__
+from ..data_order import DataOrder, OrderedLoader
+from . import state as training
+from .folder import Checkpoint, CheckpointFolder
+from .identity import check_same, experiences, identity, problem_with
+from .termination import Terminated, Termination
+
+_NO_MORE = object()
+
+
+class CheckpointPlugin(SupervisedPlugin):
+    """Saves a run every so often, and lets it go on from there, at any iteration, with the same result to the bit.
+
+    The script stays the same for a run that begins and for one that goes on::
+
+        checkpoint = CheckpointPlugin("checkpoints", minutes=5)
+        strategy = Naive(..., plugins=[AIMMergingPlugin(), checkpoint])
+        for experience in checkpoint.resume(strategy, benchmark.train_stream):
+            strategy.train(experience)
+            strategy.eval(benchmark.test_stream)
+
+    A checkpoint holds what training depends on: trainable weights, buffers, optimizer, schedule, random streams, the
+    place in the data order, the clock, plugins and metrics, and which rows of the stream are rehearsed, but neither
+    data nor frozen weights; so the script must build the same model and stream again. It is safetensors and JSON;
+    reading it runs no code. Besides the times asked for, the beginning and the end of each experience's iterations are
+    saved.
+
+    Plugins with ``state_dict`` and ``load_state_dict(state)`` are saved by these; Avalanche's clock, evaluation, EWC,
+    LwF and replay (from a :class:`~avalanche_aim.RehearsalMemory`) are known. Any other is refused before training.
+
+    :param folder: where the run's checkpoints are kept, and nothing else; made if need be.
+    :param every: iterations from one checkpoint to the next; None not to count them.
+    :param minutes: from one checkpoint to the next; None for no time.
+    :param keep: how many are kept.
+    :param on_sigterm: whether to save on SIGTERM before the next batch, and then end with
+        :class:`~avalanche_aim.checkpoint.Terminated`, which is a ``SystemExit`` of status 143.
+    :param seed: of the data order, where the strategy has no :class:`~avalanche_aim.DataOrder`: the loader must draw
+        from a stream of its own, or its place could not be found again.
+    :param about: plain data that says which run this is; another one's checkpoints are refused.
+    :raises ValueError: for an interval that is not positive, or no checkpoint to keep.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        every: int | None = None,
+        minutes: float | None = 10.0,
+        keep: int = 2,
+        *,
+        on_sigterm: bool = True,
+        seed: int = 0,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        for name, interval in (("every", every), ("minutes", minutes)):
+            if interval is not None and not interval > 0:
+                raise ValueError(f"{name}: expected a positive number or None, got {interval!r}")
+        self.folder = CheckpointFolder(folder, keep)
+        self.every = every
+        self.minutes = minutes
+        self.seed = seed
+        self.about = dict(about or {})
+        self._termination = Termination(on_sigterm)
+        self._stream: list[Any] = []
+        self._number: int | None = None
+        self._identity: dict[str, Any] = {}
+        self._frozen: frozenset[str] = frozenset()
+        self._evaluated: list[list[Any]] = []
+        self._from: Checkpoint | None = None
+        self._silenced: tuple[bool, int] | None = None
+        self._iterations = 0
+        self._time = time.monotonic()
+        self._warned: set[str] = set()
+
+    def resume(self, strategy: Any, stream: Iterable[Any]) -> Iterator[Any]:
+        """Yield the experiences that are still to be trained on: all of them, where there is no checkpoint.
+
+        The first one may be half trained; ``strategy.train`` then goes on in its middle.
+
+        :param strategy: the strategy, fresh, with this plugin.
+        :param stream: what ``strategy.train`` is to be given in turn: experiences, or whole streams.
+        :raises ValueError: for a strategy with state that can't be kept, checkpoints of another run, or none that is
+            whole.
+        """
+        self._stream = list(stream)
+        self._check(strategy)
+        if DataOrder.of(strategy) is None:
+            strategy.plugins.insert(0, DataOrder(self.seed))
+        self._identity = identity(strategy, self._stream, self.about, [self])
+        self._frozen = training.frozen_weights(strategy.model)
+        self._from = self.folder.newest()
+        first = 0 if self._from is None else self._prepare(strategy, self._from)
+        try:
+            for number in range(first, len(self._stream)):
+                self._number = number
+                yield self._stream[number]
+        finally:
+            self._number = None
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Take the loader over; by now a replay plugin has its own in place."""
+        if self._number is None:
+            raise ValueError("expected training inside `for experience in checkpoint.resume(strategy, stream)`, which "
+                             "says what a checkpoint is to go on with")  # fmt: skip
+        if self._silenced is not None:
+            strategy.evaluator.active, _periodic(strategy).eval_every = self._silenced
+            self._silenced = None
+        loader, order = strategy.dataloader, DataOrder.of(strategy)
+        assert order is not None
+        if not isinstance(loader, _SavingLoader):
+            inner = loader.loader if isinstance(loader, OrderedLoader) else loader
+            strategy.dataloader = _SavingLoader(inner, order, strategy, self)
+
+    def before_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Remember what the model was adapted to in evaluation, where heads may grow as well."""
+        experience = strategy.experience
+        with suppress(AttributeError):  # an experience of no stream
+            place = [experience.origin_stream.name, experience.current_experience]
+            if place not in self._evaluated:
+                self._evaluated.append(place)
+
+    def batches(self, strategy: Any, loader: "_SavingLoader") -> Iterator[Any]:
+        """Yield an epoch's batches, or what is left of it. A checkpoint is what is there right before one is used.
+
+        :param strategy: the training strategy.
+        :param loader: its loader.
+        """
+        epoch = strategy.clock.train_exp_epochs
+        state = None if self._from is None else self._from.state(strategy.device)
+        if state is not None and epoch < state["epoch"]:
+            self._silence(strategy)
+            return
+        with self._termination.watch():
+            done = 0
+            if state is not None:
+                loader.order.stream.load_state_dict(state["epoch_start"])
+            ordered = loader.ordered()
+            if state is not None:
+                done = sum(next(ordered, _NO_MORE) is not _NO_MORE for _ in range(state["batch"]))
+            while True:
+                # The batch is drawn first, so that one knows whether there is one; its order is in the checkpoint.
+                batch = next(ordered, _NO_MORE)
+                if state is not None:
+                    self._check_place(batch, state)
+                    self._give(strategy, state)
+                    self._from = state = None
+                    self._restart_interval()
+                elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
+                    self._save(strategy, epoch, done, batch, loader.order)
+                if self._termination.asked:
+                    where = f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}"
+                    raise Terminated(f"terminated at {where}; the same command goes on there")
+                if batch is _NO_MORE:
+                    return
+                self._iterations += 1
+                yield batch
+                done += 1
+
+    def _check(self, strategy: Any) -> None:
+        if self not in strategy.plugins:
+            raise ValueError("expected this plugin among the strategy's: Naive(..., plugins=[..., checkpoint])")
+        if problem := problem_with_strategy(strategy):
+            raise ValueError(problem)
+        used = strategy.clock.train_iterations or any(map(len, training.rehearsal_memories(strategy)))
+        if used:
+            raise ValueError("expected a fresh strategy with empty memories, got one that has been trained; a run "
+                             "begins and goes on with a new one")  # fmt: skip
+
+    def _prepare(self, strategy: Any, checkpoint: Checkpoint) -> int:
+        """Make a fresh strategy one that can be given the state, and give it; returns where it was."""
+        state = checkpoint.state(strategy.device)
+        check_same(state["identity"], self._identity, self.folder.path)
+        if state["versions"] != _versions():
+            warnings.warn(f"{checkpoint.path} was written with {state['versions']}, this is {_versions()}: the run "
+                          "goes on, but perhaps not to the same bits", stacklevel=3)  # fmt: skip
+        number: int = state["experience"]
+        self._evaluated = state["evaluated"]
+        _adapt(strategy, self._stream[: number + 1], self._evaluated)
+        # What comes before the first batch is done again and needs this: a replay plugin its memory, say.
+        self._number = number
+        self._give(strategy, state)
+        _periodic(strategy).do_initial = False
+        return number
+
+    def _is_due(self, strategy: Any, epoch: int, done: int, ended: bool) -> bool:
+        first = epoch == done == 0
+        last = ended and epoch == strategy.train_epochs - 1
+        counted = self.every is not None and self._iterations >= self.every
+        waited = self.minutes is not None and time.monotonic() - self._time >= 60 * self.minutes
+        return first or last or counted or waited or self._termination.asked
+
+    def _check_place(self, batch: Any, state: dict[str, Any]) -> None:
+        """Refuse another batch than the one that was next: what follows would be another run."""
+        if _fingerprint(batch) != state["next"]:
+            raise ValueError(
+                f"{self.folder.path}: expected the data loader to come to the same batch again, got another one: "
+                "either the data has changed, or the loader draws from a generator of its own; it must draw from the "
+                "global random streams, in whose place DataOrder puts one"
+            )
+
+    def _save(self, strategy: Any, epoch: int, done: int, batch: Any, order: DataOrder) -> None:
+        number = self._number
+        assert number is not None
+        if any(len(memory.selected) != number for memory in training.rehearsal_memories(strategy)):
+            raise ValueError(f"memory: expected one share of each of the {number} experiences before, which a "
+                             "checkpoint names by their rows; got one that was filled otherwise")  # fmt: skip
+        state = {
+            "identity": self._identity,
+            "versions": _versions(),
+            "experience": number,
+            "epoch": epoch,
+            "batch": done,
+            "next": _fingerprint(batch),
+            "epoch_start": order.epoch_start.state_dict(),
+            "evaluated": self._evaluated,
+            **training.take(strategy, self._frozen, [self]),
+        }
+        try:
+            self.folder.save(state, number, strategy.clock.train_exp_iterations)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if reason not in self._warned:
+                self._warned.add(reason)
+                warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training goes on, "
+                              "earlier ones are kept, and it is tried again (said once)", stacklevel=2)  # fmt: skip
+        self._restart_interval()
+
+    def _give(self, strategy: Any, state: dict[str, Any]) -> None:
+        training.give(strategy, state, self._stream[: self._number], [self])
+
+    def _restart_interval(self) -> None:
+        self._iterations, self._time = 0, time.monotonic()
+
+    def _silence(self, strategy: Any) -> None:
+        """Let an epoch that is only passed over neither be measured nor evaluated, until the next one begins."""
+        periodic = _periodic(strategy)
+        self._silenced = strategy.evaluator.active, periodic.eval_every
+        strategy.evaluator.active, periodic.eval_every = False, -1
+
+
+class _SavingLoader(OrderedLoader):
+    """The training data loader, with a checkpoint plugin that looks on."""
+
+    def __init__(self, loader: Any, order: DataOrder, strategy: Any, checkpoint: CheckpointPlugin) -> None:
+        super().__init__(loader, order, strategy.device)
+        self.strategy = strategy
+        self.checkpoint = checkpoint
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.checkpoint.batches(self.strategy, self)
+
+    def ordered(self) -> Iterator[Any]:
+        """Yield the batches, and do nothing else."""
+        return super().__iter__()
+
+
+def problem_with_strategy(strategy: Any) -> str | None:
+    """Say why a strategy can't be saved and resumed, or None if it can.
+
+    :param strategy: the strategy, with all its plugins.
+    """
+    others = [plugin for plugin in strategy.plugins if not isinstance(plugin, CheckpointPlugin)]
+    return problem_with(strategy, others)
+
+
+def _fingerprint(batch: Any) -> str:
+    """A checksum of the tensors of a batch, however they are nested."""
+    content = hashlib.sha256()
+    waiting = [batch]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Tensor):
+            content.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(part, (list, tuple)):
+            waiting.extend(part)
+        elif isinstance(part, Mapping):
+            waiting.extend(part.values())
+    return content.hexdigest()
+
+
+def _adapt(strategy: Any, trained: Iterable[Any], evaluated: Iterable[list[Any]]) -> None:
+    """Let a fresh model grow as it had grown, and the optimizer with it."""
+    seen = [experience for item in trained for experience in experiences(item)]
+    for name, number in evaluated:
+        with suppress(AttributeError, KeyError, IndexError):
+            seen.append(seen[0].origin_stream.benchmark.streams[name][number])
+    strategy.make_optimizer(reset_optimizer_state=True)
+    for experience in seen:
+        avalanche_model_adaptation(strategy.model, experience)
+    strategy.model.to(strategy.device)
+    strategy.make_optimizer()
+
+
+def _periodic(strategy: Any) -> PeriodicEval:
+    return next(plugin for plugin in strategy.plugins if isinstance(plugin, PeriodicEval))
+
+
+def _versions() -> dict[str, str]:
+    return {"avalanche_aim": __version__, "avalanche": avalanche.__version__, "torch": str(torch.__version__)}

@@ -1,0 +1,120 @@
+"""All that training depends on, taken from a strategy and given back to one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..isolation import random_state, set_random_state
+from ..memory import RehearsalMemory
+from . import plugins
+
+
+def take(strategy: Any, left_out: frozenset[str], skipped: Sequence[Any]) -> dict[str, Any]:
+    """Return the state of a strategy between two iterations.
+
+    :param strategy: the training strategy.
+    :param left_out: names of frozen weights that training has never changed.
+    :param skipped: plugins without state here.
+    """
+    kept = [plugin for plugin in strategy.plugins if plugin not in skipped]
+    state = {
+        "model": model_tensors(strategy.model, left_out),
+        "optimizer": _take_optimizer(strategy),
+        "plugins": [[type(plugin).__name__, plugins.take(plugin)] for plugin in kept],
+        "memories": [memory.state_dict() for memory in rehearsal_memories(strategy)],
+        "random": random_state(strategy.device),
+        "stop": strategy._stop_training,
+    }
+    if plugins.has_own_state(strategy):
+        state["strategy"] = strategy.state_dict()
+    return state
+
+
+def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], skipped: Sequence[Any]) -> None:
+    """Restore what :func:`take` returned.
+
+    :param strategy: the training strategy, whose model is adapted to the current experience.
+    :param state: the state.
+    :param past: the experiences that were trained on before.
+    :param skipped: plugins without state here.
+    :raises ValueError: if the state does not fit the strategy.
+    """
+    _give_model(strategy.model, state["model"])
+    _give_optimizer(strategy, state["optimizer"])
+    for memory, kept in zip(rehearsal_memories(strategy), state["memories"], strict=True):
+        memory.load_state_dict(kept, past)
+    there = [plugin for plugin in strategy.plugins if plugin not in skipped]
+    # Not strict: before training has begun, plugins that others append (GradientStep) are not there yet.
+    for plugin, (name, kept) in zip(there, state["plugins"], strict=False):
+        if type(plugin).__name__ != name:
+            raise ValueError(f"plugins: expected {name}, as in the checkpoint, got {type(plugin).__name__}")
+        plugins.give(plugin, kept, strategy.model)
+    if plugins.has_own_state(strategy):
+        strategy.load_state_dict(state["strategy"])
+    strategy._stop_training = state["stop"]
+    set_random_state(state["random"], strategy.device)
+
+
+def rehearsal_memories(strategy: Any) -> list[RehearsalMemory]:
+    """Return the memories of a strategy's plugins, each once.
+
+    :param strategy: the training strategy.
+    """
+    return [memory for memory in plugins.memories(strategy.plugins) if isinstance(memory, RehearsalMemory)]
+
+
+def frozen_weights(model: nn.Module) -> frozenset[str]:
+    """Return the names of a model's frozen weights.
+
+    :param model: the model.
+    """
+    return frozenset(name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad)
+
+
+def model_tensors(model: nn.Module, left_out: frozenset[str]) -> dict[str, Tensor]:
+    """Return a model's weights and persistent buffers by name.
+
+    :param model: the model.
+    :param left_out: frozen weights to leave out as long as they are frozen.
+    """
+    left_out = left_out & frozen_weights(model)
+    state = model.state_dict()
+    return {name: t for name, t in state.items() if isinstance(t, Tensor) and name not in left_out}
+
+
+def _give_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    there = model.state_dict()
+    if wrong := [name for name, t in tensors.items() if name not in there or there[name].shape != t.shape]:
+        raise ValueError(
+            f"expected a model that the checkpoint fits, got one with other weights: {', '.join(wrong[:3])}"
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            there[name].copy_(tensor)
+
+
+def _take_optimizer(strategy: Any) -> dict[str, Any]:
+    """By the weights' names: a model that has grown has its weights in another order than one that is rebuilt."""
+    names = {id(weight): name for name, weight in strategy.model.named_parameters()}
+    optimizer = strategy.optimizer
+    groups = []
+    for group in optimizer.param_groups:
+        if foreign := sum(id(weight) not in names for weight in group["params"]):
+            raise ValueError(f"expected an optimizer of the model's weights alone, got one with {foreign} others; a "
+                             "checkpoint can't name those")  # fmt: skip
+        rest = {key: value for key, value in group.items() if key != "params"}
+        groups.append({**rest, "params": [names[id(weight)] for weight in group["params"]]})
+    return {"groups": groups, "state": {names[id(w)]: dict(s) for w, s in optimizer.state.items() if id(w) in names}}
+
+
+def _give_optimizer(strategy: Any, state: dict[str, Any]) -> None:
+    weights = dict(strategy.model.named_parameters())
+    optimizer = strategy.optimizer
+    for group, kept in zip(optimizer.param_groups, state["groups"], strict=True):
+        group.clear()  # a schedule that ended took its own settings with it
+        group.update({**kept, "params": [weights[name] for name in kept["params"]]})
+    optimizer.state.clear()
+    for name, kept in state["state"].items():
+        optimizer.state[weights[name]] = kept

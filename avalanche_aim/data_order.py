@@ -1,0 +1,86 @@
+"""The order of the training data, drawn from a random stream of its own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+
+from .isolation import RandomStream
+
+
+class DataOrder(SupervisedPlugin):
+    """Lets the training data loader, whichever it is, draw from a random stream of its own.
+
+    Which rows come when, a replay loader's rows too, and what random transforms make of them then depends on this seed
+    alone: not on dropout, which draws from the global streams, and not on how often anything else draws::
+
+        plugins=[DataOrder(seed=0), AIMMergingPlugin(seed=0)]
+
+    :param seed: of the order.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.stream = RandomStream(seed)
+        self.epoch_start = RandomStream(seed)
+        """The stream as it was when the current epoch began."""
+
+    @classmethod
+    def of(cls, strategy: Any) -> "DataOrder | None":
+        """Return the plugin of a strategy, or None if it has none.
+
+        :param strategy: the training strategy.
+        """
+        return next((plugin for plugin in strategy.plugins if isinstance(plugin, cls)), None)
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Take the loader over; by now a replay plugin has its own in place."""
+        if not isinstance(strategy.dataloader, OrderedLoader):
+            strategy.dataloader = OrderedLoader(strategy.dataloader, self, strategy.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is."""
+        return {"stream": self.stream.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self.stream.load_state_dict(state["stream"])
+
+
+class OrderedLoader:
+    """A data loader that draws from the stream of a :class:`DataOrder`, and is itself in all else.
+
+    :param loader: the loader.
+    :param order: whose stream.
+    :param device: the accelerator whose generator is swapped as well as the CPU's.
+    """
+
+    def __init__(self, loader: Any, order: DataOrder, device: torch.device) -> None:
+        self.loader = loader
+        self.order = order
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "loader":  # while it is being copied or unpickled
+            raise AttributeError(name)
+        return getattr(self.loader, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.order.epoch_start.load_state_dict(self.order.stream.state_dict())
+        with self.order.stream.on(self.device):
+            batches = iter(self.loader)
+        while True:
+            # Loaders draw lazily, some of them in the middle of an epoch.
+            with self.order.stream.on(self.device):
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
+            yield batch

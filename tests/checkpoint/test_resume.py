@@ -1,0 +1,156 @@
+"""A run that goes on from a checkpoint, at any iteration, ends as one that was never interrupted, to the bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from avalanche.benchmarks.scenarios import benchmark_from_datasets, with_classes_timeline
+from avalanche.benchmarks.scenarios.task_aware import with_task_labels
+from avalanche.benchmarks.utils import DataAttribute
+from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
+from avalanche.models import IncrementalClassifier
+from avalanche.training import EWC, LwF
+from avalanche.training.plugins import EWCPlugin, LwFPlugin, ReplayPlugin
+from checkpoint_runs import ITERATIONS, Run, aim, names_in
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from avalanche_aim import (
+    AIMMergingPlugin,
+    CheckpointPlugin,
+    DataOrder,
+    GradientStep,
+    LearningRateSchedule,
+    RehearsalMemory,
+)
+
+Same = Callable[[Any, Any], bool]
+
+
+def replay() -> ReplayPlugin:
+    memory = RehearsalMemory(6)
+    return ReplayPlugin(mem_size=memory.max_size, storage_policy=memory)
+
+
+class Growing(nn.Module):
+    """A network whose head grows with the classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = IncrementalClassifier(16)  # before the body, so that new weights are not the last ones
+        self.body = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.body(x))
+
+
+def frozen_body() -> nn.Module:
+    body = nn.Linear(8, 16)
+    body.requires_grad_(False)
+    return nn.Sequential(body, nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 6))
+
+
+def labelled() -> Any:
+    """Return a stream with task labels, all 0, which LwF needs."""
+    y = torch.arange(96) % 6
+    x = torch.randn(96, 8, generator=torch.Generator().manual_seed(0)) + 3 * nn.functional.one_hot(y, 8)
+    parts = []
+    for number in range(3):
+        rows = (y // 2 == number).nonzero()[:, 0]
+        targets = y[rows].tolist()
+        attributes = [
+            DataAttribute(targets, "targets"),
+            DataAttribute([0] * len(rows), "targets_task_labels", use_in_getitem=True),
+        ]
+        data = TensorDataset(x[rows], y[rows])
+        parts.append(TaskAwareSupervisedClassificationDataset([data], data_attributes=attributes))
+    benchmark = with_classes_timeline(benchmark_from_datasets(train=parts))
+    return with_task_labels(benchmark).train_stream
+
+
+RUNS: dict[str, dict[str, Any]] = {
+    "naive": {"plugins": []},
+    "aim": {"plugins": [aim]},
+    "reference": {"plugins": [lambda: AIMMergingPlugin("reference", memory=8)]},
+    "replay": {"plugins": [replay]},
+    "aim, schedule, clipping, micro-batches": {
+        "plugins": [
+            lambda: GradientStep(micro_batch_size=3, max_grad_norm=0.5),
+            lambda: LearningRateSchedule("cosine", warmup=2),
+            aim,
+        ],
+        "reset": True,
+    },
+    "aim and scaled loss": {
+        "plugins": [lambda: GradientStep(scaler=torch.amp.GradScaler("cpu", growth_interval=3)), aim]
+    },
+    "ewc": {"plugins": [lambda: EWCPlugin(10.0)]},
+    "ewc online": {"plugins": [], "template": EWC, "ewc_lambda": 10.0, "mode": "online", "decay_factor": 0.5},
+    "lwf": {"plugins": [], "labelled": True, "template": LwF, "alpha": 1.0, "temperature": 2.0},
+    "lwf, growing head": {"plugins": [lambda: LwFPlugin(1.0, 2.0), aim], "labelled": True, "model": Growing},
+    "frozen body": {"plugins": [aim], "model": frozen_body, "optimizer": lambda w: torch.optim.SGD(w, 0.1, 0.9)},
+    "periodic evaluation": {"plugins": [aim], "eval_every": 1},
+}
+POINTS = {
+    "the first batch": 0,
+    "the first epoch": 2,
+    "the border of epochs": 4,
+    "the border of experiences": ITERATIONS + 1,
+    "right before a merge": ITERATIONS + 1 + 2,
+    "right after a merge": ITERATIONS + 1 + 3,
+    "the end of an experience": 2 * (ITERATIONS + 1) - 1,
+    "the last experience": 2 * (ITERATIONS + 1) + 5,
+    "the end": 3 * (ITERATIONS + 1) - 1,
+}
+"""Number of the checkpoint: there is one before each iteration, and one after the last of each experience."""
+
+
+@pytest.fixture(scope="module")
+def finished(three_tasks: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Run, Path, Any]]:
+    """Train each kind of run once, without interruption."""
+    done: dict[str, tuple[Run, Path, Any]] = {}
+
+    def get(kind: str) -> tuple[Run, Path, Any]:
+        if kind not in done:
+            settings = dict(RUNS[kind])
+            stream = labelled() if settings.pop("labelled", False) else three_tasks.train_stream
+            run = Run(stream, *settings.pop("plugins"), **settings)
+            folder = tmp_path_factory.mktemp("all")
+            done[kind] = run, folder, run.every_iteration(folder)
+        return done[kind]
+
+    return get
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("kind", RUNS)
+def test_it_ends_the_same_to_the_bit(
+    kind: str, point: str, finished: Callable[..., Any], tmp_path: Path, same: Same
+) -> None:
+    run, folder, whole = finished(kind)
+    names = names_in(folder)
+    assert len(names) == 3 * (ITERATIONS + 1)
+    resumed = run.from_checkpoint(names[POINTS[point]], folder, tmp_path)
+    assert {part for part in whole if not same(resumed[part], whole[part])} == set()
+
+
+def test_the_run_is_one_with_merges_memory_and_dropout(finished: Callable[..., Any]) -> None:
+    _, _, whole = finished("aim")
+    (history,) = whole["histories"]
+    assert len(history["merges"]) == 4
+    assert [len(rows) for rows in whole["memories"][0]] == [8, 8, 8]
+
+
+@pytest.mark.parametrize("kind", ["naive", "aim", "replay"])
+def test_saving_changes_nothing(kind: str, finished: Callable[..., Any], tmp_path: Path, same: Same) -> None:
+    run, _, whole = finished(kind)
+    assert same(run.train(CheckpointPlugin(tmp_path, minutes=None)), whole)
+    run.plugins = (DataOrder, *run.plugins)
+    strategy = run.strategy()
+    for experience in run.stream:
+        strategy.train(experience)
+        strategy.eval(run.evaluated(experience.current_experience))
+    assert same({n: v.clone() for n, v in strategy.model.state_dict().items()}, whole["model"])
+    run.plugins = run.plugins[1:]

@@ -1,0 +1,101 @@
+"""SIGTERM: a checkpoint at the next batch, the end of the process, and a run that goes on from there."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avalanche.training.plugins import SupervisedPlugin
+from checkpoint_runs import ITERATIONS, Run, aim, names_in
+
+from avalanche_aim import CheckpointPlugin
+from avalanche_aim.checkpoint import Terminated
+
+
+class Signal(SupervisedPlugin):
+    """Sends this process SIGTERM in the middle of one iteration, once in all runs."""
+
+    at: int | None = None
+
+    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+        if strategy.clock.train_iterations == Signal.at:
+            Signal.at = None
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def run(three_tasks: Any) -> Run:
+    return Run(three_tasks.train_stream[:2], aim, Signal)
+
+
+def test_the_iteration_ends_and_is_saved_and_the_run_goes_on(
+    run: Run, tmp_path: Path, same: Callable[..., bool]
+) -> None:
+    whole = run.train(CheckpointPlugin(tmp_path / "whole"))
+    Signal.at = ITERATIONS + 4
+    with pytest.raises(Terminated, match="terminated at experience 1, epoch 1, batch 1") as end:
+        run.train(CheckpointPlugin(tmp_path / "ended"))
+    assert end.value.code == 143
+    assert names_in(tmp_path / "ended")[-1] == "checkpoint-0001-00000005"
+    assert same(run.train(CheckpointPlugin(tmp_path / "ended")), whole)
+
+
+def test_the_handler_is_put_back(run: Run, tmp_path: Path) -> None:
+    def mine(*arguments: Any) -> None:
+        """Be another handler."""
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        run.train(CheckpointPlugin(tmp_path / "whole"))
+        assert signal.getsignal(signal.SIGTERM) is mine
+        Signal.at = 3
+        with pytest.raises(Terminated):
+            run.train(CheckpointPlugin(tmp_path / "ended"))
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_it_can_be_left_alone(run: Run, tmp_path: Path) -> None:
+    got: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+    try:
+        Signal.at = 3
+        run.train(CheckpointPlugin(tmp_path, on_sigterm=False))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert got == [signal.SIGTERM]
+
+
+def test_another_thread_trains_without_it(run: Run, tmp_path: Path) -> None:
+    outcomes: list[Any] = []
+    thread = threading.Thread(target=lambda: outcomes.append(run.train(CheckpointPlugin(tmp_path))))
+    thread.start()
+    thread.join()
+    assert outcomes
+
+
+COMMAND = [
+    *("run", "--model", "tiny", "--precision", "fp32", "--device", "cpu", "--order", "news,reviews", "--epochs", "40"),
+    *("--train-per-task", "16", "--eval-per-task", "4", "--batch-size", "4", "--memory", "4", "--strategies", "aim"),
+]
+
+
+def test_a_comparison_ends_with_a_line_and_the_status_of_sigterm(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "avalanche_aim", *COMMAND, "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("checkpoints/*/checkpoint-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.terminate()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "terminated at experience 0" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "results.json").exists()
