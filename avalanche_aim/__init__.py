@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .distributed import DataParallel
     from .gradients import GradientStep
     from .learning_rate import LearningRateSchedule
     from .memory import RehearsalMemory
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AIMMergingPlugin",
+    "DataParallel",
     "GradientStep",
     "LanguageModel",
     "LearningRateSchedule",
@@ -30,6 +32,7 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "AIMMergingPlugin": ".plugin",
+        "DataParallel": ".distributed",
         "GradientStep": ".gradients",
         "LanguageModel": ".text.model",
         "LearningRateSchedule": ".learning_rate",

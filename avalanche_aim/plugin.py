@@ -8,6 +8,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
+from .distributed import DataParallel, agreed
 from .memory import RehearsalMemory
 from .merging import (
     Diagnosis,
@@ -33,7 +34,7 @@ from .merging import preset as preset_named
 from .rehearsal import Rehearsal
 
 
-class AIMMergingPlugin(SupervisedPlugin):
+class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):
     """Continual learning by adaptive iterative model merging (AIMMerging, arXiv 2509.17348).
 
     While the model trains on a new experience, the plugin watches the learning signal and the loss on a small
@@ -130,6 +131,7 @@ class AIMMergingPlugin(SupervisedPlugin):
                 f"{type(strategy.model).__name__} has no trainable parameter (requires_grad=True): there is nothing "
                 "to merge; unfreeze some weights or add LoRA"
             )
+        DataParallel.check(strategy)
         self._previous = []
         self._iteration = 0
         if len(self.memory) > 0:
@@ -148,7 +150,7 @@ class AIMMergingPlugin(SupervisedPlugin):
 
     def _monitor(self, strategy: Any) -> str | None:
         """Take the historical loss; returns the reason to merge now, or None."""
-        loss = self.rehearsal.historical_loss(strategy)
+        loss = agreed(self.rehearsal.historical_loss(strategy))
         reason = None
         if math.isfinite(loss):
             reason = self.controller.observe(loss)
@@ -166,7 +168,7 @@ class AIMMergingPlugin(SupervisedPlugin):
         self.memory.post_adapt(strategy, strategy.experience)
 
     def _merge(self, strategy: Any, reason: str) -> None:
-        moved = movement(self._weights, self._previous)
+        moved = agreed(movement(self._weights, self._previous))
         if not math.isfinite(moved):
             self._warn_once("training has made the weights non-finite; nothing is merged")
             return

@@ -34,7 +34,7 @@ class Cost:
     peak_memory_mb: float | None
 
 
-class CostMeter(SupervisedPlugin):
+class CostMeter(SupervisedPlugin, supports_distributed=True):
     """Measures the cost of a run.
 
     :param model: the model that is trained; passes through copies made of it count as well.
@@ -54,7 +54,7 @@ class CostMeter(SupervisedPlugin):
         # A function, not a method: copies of the model then count into the same numbers.
         def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if training[0]:
-                examples["gradient" if torch.is_grad_enabled() else "other"] += len(inputs[0])
+                examples["gradient" if torch.is_grad_enabled() else "other"] += len(output)  # of all processes, which pass a share each
 
         model.register_forward_hook(count)
 

@@ -7,7 +7,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from tqdm import tqdm
 
 
-class Progress(SupervisedPlugin):
+class Progress(SupervisedPlugin, supports_distributed=True):
     """Moves a bar while one run trains and evaluates.
 
     Strategies differ in how many examples they train on, so a task's training counts as a fixed amount, and the bar
