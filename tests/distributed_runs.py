@@ -9,7 +9,7 @@ import torch
 from avalanche.benchmarks.scenarios.supervised import class_incremental_benchmark
 from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.evaluation.metrics import accuracy_metrics, loss_metrics
-from avalanche.training import EWC, Naive
+from avalanche.training import AGEM, EWC, Naive
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin, SupervisedPlugin
 from conftest import MOODS, TOPICS, closed_task, open_task
 from torch import nn
@@ -27,6 +27,7 @@ from avalanche_aim import (
 from avalanche_aim.distributed import count, end, initialise
 from avalanche_aim.distributed.processes import rank
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
+from avalanche_aim.experiments import Comparison, Configuration
 from avalanche_aim.merging import AdaptiveInterval, FixedInterval
 from avalanche_aim.text import LengthGrouping
 
@@ -53,14 +54,21 @@ class Passes(SupervisedPlugin, supports_distributed=True):
             raise RuntimeError("this process was told to fail")
 
 
-def language_run(name: str, *plugins: Any, dropout: float = 0.0, rows: int = 9, failing: bool = False) -> dict[str, Any]:
+def language_run(
+    name: str, *plugins: Any, dropout: float = 0.0, all_weights: bool = False, epochs: int = 2, failing: bool = False
+) -> dict[str, Any]:
     """Train a tiny language model on three tasks, whose last batch is smaller than the processes are many."""
     torch.manual_seed(7 + rank())  # the processes have to make their streams the same
-    model = LanguageModel.from_pretrained(name, {"lora_dropout": dropout})
+    model = LanguageModel.from_pretrained(name, False if all_weights else {"lora_dropout": dropout})
+    for module in model.backbone.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+        elif isinstance(getattr(module, "dropout", None), float):
+            module.dropout = dropout
     with torch.no_grad():
         for weight in model.parameters():
             weight += rank()  # … and their weights
-    parts = [rows, 2, 5]
+    parts = [9, 2, 5]
     tasks = [closed_task("moods", MOODS, "Mood", parts), open_task("names", parts),
              closed_task("topics", TOPICS, "Topic", parts)]  # fmt: skip
     benchmark = text_benchmark(tasks, model.tokenizer, cache=False)
@@ -72,7 +80,7 @@ def language_run(name: str, *plugins: Any, dropout: float = 0.0, rows: int = 9, 
         optimizer=torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0),
         criterion=model.criterion,
         train_mb_size=BATCH // count(),
-        train_epochs=2,
+        train_epochs=epochs,
         eval_mb_size=4 // count(),
         plugins=[DataParallel(), *plugins, watch],
         evaluator=EvaluationPlugin(*metrics, loggers=[_Silent()]),
@@ -113,7 +121,8 @@ def with_replay() -> dict[str, Any]:
 
 
 def length_grouped() -> dict[str, Any]:
-    return language_run("tiny-t5", LengthGrouping(), AIMMergingPlugin(memory=3, schedule=FixedInterval(2)))
+    aim = AIMMergingPlugin(memory=3, schedule=FixedInterval(9))
+    return language_run("tiny", LengthGrouping(), aim, all_weights=True, epochs=6)
 
 
 def with_dropout() -> dict[str, Any]:
@@ -122,12 +131,7 @@ def with_dropout() -> dict[str, Any]:
 
 def classifier() -> dict[str, Any]:
     """Penalties on the weights, a buffer that draws from the global streams, and Avalanche's own metrics."""
-    generator = torch.Generator().manual_seed(0)
-    y = torch.arange(66) % 6
-    data = TensorDataset(torch.randn(66, 8, generator=generator) + 3 * nn.functional.one_hot(y, 8), y)
-    data.targets = y.tolist()
-    streams = {name: as_classification_dataset(data) for name in ("train", "test")}
-    benchmark = class_incremental_benchmark(streams, num_experiences=3, class_order=list(range(6)))
+    benchmark = classes()
     torch.manual_seed(3 + rank())
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 6)).double()
     metrics = [accuracy_metrics(epoch=True, experience=True), loss_metrics(epoch=True, experience=True)]
@@ -149,6 +153,16 @@ def classifier() -> dict[str, Any]:
     return {"weights": [p.detach() for p in model.parameters()], "metrics": found}
 
 
+def classes() -> Any:
+    """Six classes in three experiences of 22 examples each."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(66) % 6
+    data = TensorDataset(torch.randn(66, 8, generator=generator) + 3 * nn.functional.one_hot(y, 8), y)
+    data.targets = y.tolist()
+    streams = {name: as_classification_dataset(data) for name in ("train", "test")}
+    return class_incremental_benchmark(streams, num_experiences=3, class_order=list(range(6)))
+
+
 class _Double(nn.Module):
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
@@ -158,9 +172,110 @@ class _Double(nn.Module):
         return self.layers(x.double())
 
 
+class Overflow(SupervisedPlugin, supports_distributed=True):
+    """Makes the gradient of the second iteration infinite, in the last process alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.iterations = 0
+
+    def after_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.iterations += 1
+        if self.iterations == 2 and rank() == count() - 1:
+            strategy.model.layers[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+
+
+def overflow() -> dict[str, Any]:
+    """A loss scale with which one process overflows, in one iteration."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    benchmark = classes()
+    torch.manual_seed(3)
+    model = _Double(nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 6)).double())
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=12 // count(),
+        plugins=[DataParallel(), GradientStep(scaler=scaler), Overflow()],
+        evaluator=EvaluationPlugin(loggers=[_Silent()]),
+    )
+    strategy.train(benchmark.train_stream[0])
+    return {"weights": [p.detach() for p in model.parameters()], "scale": scaler.get_scale()}
+
+
+class Noisy(nn.Module):
+    """Keeps the noise that it drew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 6)
+        self.noise: list[list[float]] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.noise.append(torch.rand(2).tolist())
+        return self.layer(x)
+
+
+def noise() -> dict[str, Any]:
+    """Random numbers inside a model, and after it."""
+    model = Noisy()
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=8,
+        plugins=[DataParallel()],
+        evaluator=EvaluationPlugin(loggers=[_Silent()]),
+    )
+    strategy.train(classes().train_stream[0])
+    return {"noise": model.noise, "later": torch.rand(2).tolist()}
+
+
+def refusals() -> dict[str, str]:
+    """What several processes cannot do."""
+    second = [LearningRateSchedule(), DataParallel()]
+    return {"unshared": _refused([aim()]), "second": _refused(second), "sharding": _refused([DataParallel()], AGEM)}
+
+
+def _refused(plugins: list[Any], template: type = Naive) -> str:
+    torch.manual_seed(3)
+    model = nn.Linear(8, 6)
+    arguments = {"patterns_per_exp": 12, "sample_size": 4} if template is AGEM else {}
+    strategy = template(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=2,
+        plugins=plugins,
+        evaluator=EvaluationPlugin(loggers=[_Silent()]),
+        **arguments,
+    )
+    try:
+        for experience in classes().train_stream:
+            strategy.train(experience)
+    except ValueError as error:
+        return str(error)
+    return "nothing was refused"
+
+
+def comparison(folder: Path) -> dict[str, Any]:
+    """A comparison, which one process writes."""
+    configuration = Configuration(
+        model="tiny", strategies=("aim",), train_per_task=4, eval_per_task=1, batch_size=2, memory=2, fwt=True,
+        precision="fp32", device="cpu", options={"aim": {"memory_batch_size": 3}},
+    )  # fmt: skip
+    done = Comparison(configuration, folder)
+    done.run()
+    again = Comparison(configuration, folder)
+    (result,) = done.results
+    return {"r": result.r, "single": result.single, "iterations": result.cost.iterations,
+            "passes": result.cost.gradient_passes, "finished": len(again.results)}  # fmt: skip
+
+
 RUNS: dict[str, Callable[[], dict[str, Any]]] = {
-    run.__name__: run for run in (adaptive, with_replay, length_grouped, with_dropout, classifier)
+    run.__name__: run for run in (adaptive, with_replay, length_grouped, with_dropout, classifier, overflow, noise)
 }
+"""Those of several processes and of one."""
 
 
 if __name__ == "__main__":
@@ -169,5 +284,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for name, run in RUNS.items():
         torch.save(run(), folder / f"{name}-{rank()}.pt")
+    torch.save(comparison(folder / "comparison"), folder / f"comparison-{rank()}.pt")
+    torch.save(refusals(), folder / f"refusals-{rank()}.pt")
     language_run("tiny", aim(), failing=True)
     end()

@@ -60,9 +60,9 @@ def gather_rows(own: Tensor, size: int, rows: int) -> Tensor:
     """
     padded = own.new_zeros((size, *own.shape[1:]))
     padded[: len(own)] = own
-    whole = own.new_empty((size * count(), *own.shape[1:]))
-    distributed.all_gather_into_tensor(whole, padded)
-    return whole[:rows]
+    parts = [torch.empty_like(padded) for _ in range(count())]
+    distributed.all_gather(parts, padded)
+    return torch.cat(parts)[:rows]
 
 
 def check_same(what: str, tensors: Iterable[Tensor], remedy: str) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from avalanche.benchmarks import CLScenario
 
+from ..distributed import count, from_main, is_main, machine_first
 from ..text import LanguageModel
 from .configuration import Configuration
 from .progress import progress_bar
-from .runner import Result, examples_of, run
+from .runner import Result, batch_of_process, examples_of, run
 from .single_task import single_task_scores
 from .store import Failure, RunStore
 
@@ -21,6 +22,9 @@ class Comparison:
     A run that was interrupted starts over and gives the same result. One that fails is recorded, tried again the next
     time, and does not stop the others. Everything that can be checked is checked here, before training starts.
 
+    Several processes (:mod:`avalanche_aim.distributed`) share every run out; the first one keeps the folder. A run that
+    fails then ends the comparison, since it may have failed in one of them alone.
+
     :param configuration: what to run.
     :param folder: where the runs are kept; created if need be.
     :raises ValueError: for malformed data, an unknown order and the like, and if the folder holds finished runs with
@@ -30,18 +34,15 @@ class Comparison:
     def __init__(self, configuration: Configuration, folder: Path) -> None:
         self.configuration = configuration
         self.store = RunStore(folder)
-        self.store.check(configuration.shared())
-        plan = product(configuration.seeds, configuration.orders, configuration.strategies)
-        self.ended: dict[tuple[int, str, str], Result | Failure | None] = {
-            (seed, order, name): self.store.finished(name, order, seed, configuration.of_run(name))
-            for seed, order, name in plan
-        }
+        batch_of_process(configuration.batch_size)
+        self.ended: dict[tuple[int, str, str], Result | Failure | None] = from_main(self._finished)
         self.streams: dict[str, CLScenario] = {}
         self._model: tuple[int, LanguageModel] | None = None
         self._single: dict[tuple[int, str], list[float]] = {}
         if self._pending():
-            model = self._model_of(configuration.seeds[0])
-            self.streams = {o: configuration.make_benchmark(o, model.tokenizer) for o in configuration.orders}
+            with machine_first():
+                model = self._model_of(configuration.seeds[0])
+                self.streams = {o: configuration.make_benchmark(o, model.tokenizer) for o in configuration.orders}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -67,13 +68,14 @@ class Comparison:
                 label = f"{number}/{len(pending)} {name}, order {order}, seed {seed}"
                 ended = self._attempt(seed, order, name, bar, label)
                 self.ended[seed, order, name] = ended
-                self.store.save(ended, self.configuration.of_run(name))
+                if is_main():
+                    self.store.save(ended, self.configuration.of_run(name))
                 if isinstance(ended, Failure):
                     bar.write(f"{name}, order {order}, seed {seed} failed: {ended.error}")
                 bar.update(end - bar.n)
         finally:
             bar.close()
-        if self.results or self.failures:
+        if is_main() and (self.results or self.failures):
             self.store.write_summary(self.configuration.plain())
 
     def _attempt(self, seed: int, order: str, name: str, bar: Any, label: str) -> Result | Failure:
@@ -91,8 +93,19 @@ class Comparison:
         try:
             return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar, label=label)
         except Exception as error:
+            if count() > 1:
+                raise
             line = " ".join(str(error).split()) or "no message"
             return Failure(name, order, seed, f"{type(error).__name__}: {line}", traceback.format_exc())
+
+    def _finished(self) -> dict[tuple[int, str, str], Result | Failure | None]:
+        """What is on disk of all that is to be run."""
+        configuration = self.configuration
+        self.store.check(configuration.shared())
+        return {
+            (seed, order, name): self.store.finished(name, order, seed, configuration.of_run(name))
+            for seed, order, name in product(configuration.seeds, configuration.orders, configuration.strategies)
+        }
 
     def _pending(self) -> list[tuple[int, str, str]]:
         """What is not finished, or lacks the references that are asked for now."""

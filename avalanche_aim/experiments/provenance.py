@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from ..distributed import count
+
 LIBRARIES = ("avalanche-aim", "avalanche-lib", "torch", "transformers", "peft")
 
 
@@ -28,6 +30,7 @@ def provenance() -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "processes": count(),
             "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
     }
