@@ -11,7 +11,7 @@ from torch.amp import GradScaler
 from .distributed import DataParallel
 
 
-class GradientStep(SupervisedPlugin, supports_distributed=True):
+class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Makes the gradients of an iteration in micro-batches, with loss scaling, and clips them.
 
     The data loader's batch stays the iteration: the clock, AIM's signals, schedules and other plugins count optimizer
@@ -21,7 +21,8 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):
 
         plugins=[GradientStep(micro_batch_size=2, max_grad_norm=1.0), AIMMergingPlugin()]
 
-    List it first, or after :class:`~avalanche_aim.DataParallel`: plugins that read gradients after the backward pass (A-GEM, GEM) then see them unscaled.
+    List it first, or after :class:`~avalanche_aim.DataParallel`: plugins that read gradients after the backward pass
+    (A-GEM, GEM) then see them unscaled.
 
     Plugins see the whole batch, the whole output and the whole loss; penalties on the weights (EWC) are added once.
     Only a loss of another plugin on the outputs (LwF) would lose the micro-batches that are gone by then. That, and
@@ -137,7 +138,7 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):
             optimizer.zero_grad(set_to_none=True)
 
 
-class _LossScaling(SupervisedPlugin, supports_distributed=True):
+class _LossScaling(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Scales the loss for the backward pass; the last of the plugins, as others add to the loss before it."""
 
     def __init__(self, scaler: GradScaler) -> None:

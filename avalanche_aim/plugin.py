@@ -34,7 +34,7 @@ from .merging import preset as preset_named
 from .rehearsal import Rehearsal
 
 
-class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):
+class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Continual learning by adaptive iterative model merging (AIMMerging, arXiv 2509.17348).
 
     While the model trains on a new experience, the plugin watches the learning signal and the loss on a small

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from avalanche.training import AGEM, EWC, Naive
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin, SupervisedPlugin
 from conftest import MOODS, TOPICS, closed_task, open_task
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.utils.data import TensorDataset
 
 from avalanche_aim import (
@@ -55,7 +58,13 @@ class Passes(SupervisedPlugin, supports_distributed=True):
 
 
 def language_run(
-    name: str, *plugins: Any, dropout: float = 0.0, all_weights: bool = False, epochs: int = 2, failing: bool = False
+    name: str,
+    *plugins: Any,
+    dropout: float = 0.0,
+    all_weights: bool = False,
+    epochs: int = 2,
+    sharded: bool = False,
+    failing: bool = False,
 ) -> dict[str, Any]:
     """Train a tiny language model on three tasks, whose last batch is smaller than the processes are many."""
     torch.manual_seed(7 + rank())  # the processes have to make their streams the same
@@ -68,8 +77,10 @@ def language_run(
     with torch.no_grad():
         for weight in model.parameters():
             weight += rank()  # … and their weights
+    if sharded and count() > 1:
+        shard(model)
     parts = [9, 2, 5]
-    tasks = [closed_task("moods", MOODS, "Mood", parts), open_task("names", parts),
+    tasks = [closed_task("moods", MOODS, "Mood", parts), replace(open_task("names", parts), metric="rouge_l"),
              closed_task("topics", TOPICS, "Topic", parts)]  # fmt: skip
     benchmark = text_benchmark(tasks, model.tokenizer, cache=False)
     aim = next((p for p in plugins if isinstance(p, AIMMergingPlugin)), None)
@@ -77,7 +88,8 @@ def language_run(
     metrics = text_metrics(max_new_tokens=4)
     strategy = Naive(
         model=model,
-        optimizer=torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0),
+        # A large eps: Adam divides by tiny gradients, whose rounding would grow over the iterations.
+        optimizer=torch.optim.AdamW(model.parameters(), lr=5e-3 if all_weights else 1e-2, eps=1e-3, weight_decay=0.0),
         criterion=model.criterion,
         train_mb_size=BATCH // count(),
         train_epochs=epochs,
@@ -99,6 +111,14 @@ def language_run(
         "memory": aim.memory.selected if aim else [],
         "random": torch.rand(3).tolist(),
     }
+
+
+def shard(model: LanguageModel) -> None:
+    """Spread the frozen weights over the processes, as docs/distributed.md does."""
+    trainable, inner = set(model.parameters()), model.language_model
+    mesh = init_device_mesh("cpu", (count(),))
+    for layer in (*inner.model.layers, inner):
+        fully_shard(layer, mesh=mesh, ignored_params=trainable)
 
 
 class _Silent:
@@ -123,6 +143,10 @@ def with_replay() -> dict[str, Any]:
 def length_grouped() -> dict[str, Any]:
     aim = AIMMergingPlugin(memory=3, schedule=FixedInterval(9))
     return language_run("tiny", LengthGrouping(), aim, all_weights=True, epochs=6)
+
+
+def fsdp() -> dict[str, Any]:
+    return language_run("tiny", aim(), sharded=True)
 
 
 def with_dropout() -> dict[str, Any]:
@@ -273,7 +297,8 @@ def comparison(folder: Path) -> dict[str, Any]:
 
 
 RUNS: dict[str, Callable[[], dict[str, Any]]] = {
-    run.__name__: run for run in (adaptive, with_replay, length_grouped, with_dropout, classifier, overflow, noise)
+    run.__name__: run
+    for run in (adaptive, with_replay, length_grouped, fsdp, with_dropout, classifier, overflow, noise)
 }
 """Those of several processes and of one."""
 

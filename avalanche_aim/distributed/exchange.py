@@ -77,7 +77,7 @@ def check_same(what: str, tensors: Iterable[Tensor], remedy: str) -> None:
     for tensor in tensors:
         shapes.append(tuple(tensor.shape))
         numbers = tensor.detach().cpu().contiguous().reshape(-1)
-        content = zlib.crc32(numbers.view(torch.uint8).numpy(), content)
+        content = zlib.crc32(numbers.view(torch.uint8).numpy().tobytes(), content)
     found: list[Any] = [None] * count()
     distributed.all_gather_object(found, (shapes, content))
     others = [number for number, other in enumerate(found) if other != found[0]]

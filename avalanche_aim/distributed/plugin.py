@@ -1,7 +1,7 @@
 """Data-parallel training as an Avalanche plugin."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,7 +17,7 @@ from .passes import CHECKED_PASSES, SharedPasses
 from .processes import count, from_main, rank
 
 
-class DataParallel(SupervisedPlugin, supports_distributed=True):
+class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Shares training and evaluation out over the processes that ``torchrun`` or ``accelerate launch`` started.
 
     Every process runs the same program on the same batches; the plugin shares the rows of each batch out inside the
@@ -71,14 +71,16 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):
         """Let backward passes add up this process's gradients; the first one outside averages them."""
         return self._passes.deferred()
 
-    def share_out(self, rows: list[int], work: Callable[[list[int]], list[Any]]) -> list[Any]:
+    def share_out(self, model: Any, rows: list[int], work: Callable[[list[int]], list[Any]]) -> list[Any]:
         """Share work on single rows out, other than by a call of the model.
 
+        :param model: what works; one whose weights are shared out too (FSDP) works on all rows in all processes, since
+            each of its passes needs all of them.
         :param rows: the same on all processes.
         :param work: gives a result for each of some rows.
         :return: the results for all rows, on all processes.
         """
-        if self.processes == 1:
+        if self.processes == 1 or _sharded(_all_weights(model)):
             return work(rows)
         parts: list[Any] = [None] * count()
         distributed.all_gather_object(parts, work(rows[rank() :: count()]))
@@ -119,8 +121,8 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):
         :raises ValueError: if their weights differ.
         """
         if self.processes > 1:
-            check_same("weights", [p for p in strategy.model.parameters() if p.requires_grad],
-                       "a plugin or a criterion did something else there: it must not depend on the process")  # fmt: skip
+            weights = [p for p in strategy.model.parameters() if p.requires_grad]
+            check_same("weights", weights, "a plugin or a criterion must not depend on the process")
 
     def after_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Put back what was before."""
@@ -155,6 +157,9 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):
 
     def _begin_experience(self, strategy: Any) -> None:
         self._passes.to_check = CHECKED_PASSES
+        if _sharded(strategy.model.parameters()):
+            raise ValueError("DataParallel: expected whole trainable weights, got some that are sharded; leave them out "
+                             "with fully_shard(…, ignored_params=set(model.parameters()))")  # fmt: skip
         if not self._same_weights:
             check_same("frozen weights", _sample_of_frozen(strategy.model), "load the same model on all of them")
             broadcast_([*strategy.model.parameters(), *strategy.model.buffers()])
@@ -171,9 +176,21 @@ def _share_random_state() -> None:
     random.setstate(python_state)
 
 
+def _all_weights(model: Any) -> Iterator[Tensor]:
+    """All weights, those that a LanguageModel hides as well."""
+    return getattr(model, "backbone", model).parameters()
+
+
+def _sharded(weights: Iterable[Tensor]) -> bool:
+    """Whether some weight is spread over the processes (FSDP)."""
+    from torch.distributed.tensor import DTensor  # takes a second, and only several processes need it
+
+    return any(isinstance(weight, DTensor) for weight in weights)
+
+
 def _sample_of_frozen(model: Any) -> Iterator[Tensor]:
-    """Some numbers of each frozen weight, those behind a LanguageModel as well: all of them would take seconds."""
-    for weight in getattr(model, "backbone", model).parameters():
+    """Some numbers of each frozen weight that lies here whole: all of them would take seconds."""
+    for weight in _all_weights(model):
         if not weight.requires_grad and not weight.is_meta and type(weight.data) is Tensor:
             numbers = weight.reshape(-1)
             yield numbers[:: max(1, len(numbers) // 16)]

@@ -60,7 +60,7 @@ class BatchScores:
         others = sorted(set(rows) - set(gold))
         answers = batch.answer.where(batch.answer_mask, model.tokenizer.eos_token_id)[gold]
         generated = DataParallel.of(strategy).share_out(
-            others, lambda rows: generate(model, strategy.mb_x[rows], self.max_new_tokens)
+            model, others, lambda rows: generate(model, strategy.mb_x[rows], self.max_new_tokens)
         )
         texts = [*decode(model, answers), *generated]
         return dict(zip(gold + others, texts, strict=True))

@@ -45,7 +45,7 @@ class Configuration:
     :param fwt: whether each task is trained on alone as well, for forward transfer.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
     :param precision: "bf16", "fp16" (the loss is scaled) or "fp32".
-    :param micro_batch_size: examples that pass through the model at a time, in each process, or None for all of a batch.
+    :param micro_batch_size: examples that pass through the model at a time, in each process, or None for all of them.
     :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
     :param schedule: of the learning rate over each task: "constant", "linear", "cosine" or another of Transformers.
     :param warmup: iterations of each task over which the learning rate rises.

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from ..distributed import is_main
 
 
-class Progress(SupervisedPlugin, supports_distributed=True):
+class Progress(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Moves a bar while one run trains and evaluates.
 
     Strategies differ in how many examples they train on, so a task's training counts as a fixed amount, and the bar

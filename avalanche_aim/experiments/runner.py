@@ -39,7 +39,7 @@ class Settings:
     :param seed: of data order, dropout and the memory.
     :param device: where to train.
     :param stream: "test", or "dev" for choices that must not look at test data.
-    :param micro_batch_size: examples that pass through the model at a time, in each process; the whole batch by default.
+    :param micro_batch_size: examples that pass through the model at a time, in each process; all by default.
     :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
     :param schedule: of the learning rate over each task, a name that
         :class:`~avalanche_aim.LearningRateSchedule` knows.
