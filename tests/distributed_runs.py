@@ -141,8 +141,8 @@ def with_replay() -> dict[str, Any]:
 
 
 def length_grouped() -> dict[str, Any]:
-    aim = AIMMergingPlugin(memory=3, schedule=FixedInterval(9))
-    return language_run("tiny", LengthGrouping(), aim, all_weights=True, epochs=6)
+    aim = AIMMergingPlugin(memory=3, schedule=FixedInterval(6))
+    return language_run("tiny", LengthGrouping(), aim, all_weights=True, epochs=4)
 
 
 def fsdp() -> dict[str, Any]:

@@ -111,9 +111,7 @@ class SharedPasses:
         passed = max(1, share.stop - share.start)
         if not isinstance(output, Tensor) or output.dim() == 0 or len(output) != passed:
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise ValueError(
-                f"DataParallel: expected a model whose output is one tensor with a row an example, {passed} here, got {got}"
-            )
+            raise ValueError(f"DataParallel: expected a model whose output is one tensor of {passed} rows, got {got}")
         if getattr(module, "exact_match", None) is not matches:  # a LanguageModel says it beside its output
             own = module.exact_match[: share.stop - share.start]
             module.exact_match = gather_rows(own.byte(), share.size, share.rows).bool()

@@ -158,8 +158,8 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
     def _begin_experience(self, strategy: Any) -> None:
         self._passes.to_check = CHECKED_PASSES
         if _sharded(strategy.model.parameters()):
-            raise ValueError("DataParallel: expected whole trainable weights, got some that are sharded; leave them out "
-                             "with fully_shard(…, ignored_params=set(model.parameters()))")  # fmt: skip
+            raise ValueError("DataParallel: expected whole trainable weights, got some that are sharded; leave those "
+                             "out: fully_shard(…, ignored_params=set(model.parameters()))")  # fmt: skip
         if not self._same_weights:
             check_same("frozen weights", _sample_of_frozen(strategy.model), "load the same model on all of them")
             broadcast_([*strategy.model.parameters(), *strategy.model.buffers()])
