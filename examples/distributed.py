@@ -2,7 +2,7 @@
 
 python examples/distributed.py --batch-size 8                                # one process
 torchrun --nproc_per_node 2 examples/distributed.py --batch-size 4           # two: the same batches, the same result
-accelerate launch --multi_gpu --num_processes 2 examples/distributed.py ...  # the same; --cpu instead, without GPUs
+accelerate launch --multi_gpu --num_processes 2 examples/distributed.py      # the same, on CPUs too
 """
 
 import argparse
