@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.evaluation.metrics import accuracy_metrics, loss_metrics
 from avalanche.training import AGEM, EWC, Naive
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin, SupervisedPlugin
-from conftest import MOODS, TOPICS, closed_task, open_task
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -25,6 +23,7 @@ from avalanche_aim import (
     LanguageModel,
     LearningRateSchedule,
     RehearsalMemory,
+    TextTask,
     text_benchmark,
 )
 from avalanche_aim.distributed import count, end, initialise
@@ -32,11 +31,23 @@ from avalanche_aim.distributed.processes import rank
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
 from avalanche_aim.experiments import Comparison, Configuration
 from avalanche_aim.merging import AdaptiveInterval, FixedInterval
-from avalanche_aim.text import LengthGrouping
+from avalanche_aim.text import LengthGrouping, TextExample
 
 PROCESSES = 2
 BATCH = 4
 """Examples of an iteration, of all processes together."""
+
+
+MOODS = ("bad", "good", "very bad", "very good")
+TOPICS = ("good", "music", "sport of kings")
+NAMES = ("red", "green blue", "blue and warm")
+
+
+def task(name: str, answers: tuple[str, ...], metric: str = "exact_match") -> TextTask:
+    """Return a task of 9 training and 5 test examples; one by ROUGE-L has no labels, and its answers are generated."""
+    rows = [(f"{name} of {'the ' * (i % 3)}{i % len(answers)}, {i}:", answers[i % len(answers)]) for i in range(14)]
+    train, test = (tuple(TextExample(prompt, (answer,)) for prompt, answer in part) for part in (rows[:9], rows[9:]))
+    return TextTask(name, train, (), test, None if metric == "rouge_l" else answers, metric)
 
 
 class Passes(SupervisedPlugin, supports_distributed=True):
@@ -79,9 +90,7 @@ def language_run(
             weight += rank()  # … and their weights
     if sharded and count() > 1:
         shard(model)
-    parts = [9, 2, 5]
-    tasks = [closed_task("moods", MOODS, "Mood", parts), replace(open_task("names", parts), metric="rouge_l"),
-             closed_task("topics", TOPICS, "Topic", parts)]  # fmt: skip
+    tasks = [task("moods", MOODS), task("names", NAMES, "rouge_l"), task("topics", TOPICS)]
     benchmark = text_benchmark(tasks, model.tokenizer, cache=False)
     aim = next((p for p in plugins if isinstance(p, AIMMergingPlugin)), None)
     watch = Passes(fail_after=3 if failing and rank() == 1 else float("inf"))
