@@ -7,6 +7,7 @@ from ._lazy import lazy_exports
 if TYPE_CHECKING:
     from .checkpoint import CheckpointPlugin
     from .data_order import DataOrder
+    from .distributed import DataParallel
     from .gradients import GradientStep
     from .learning_rate import LearningRateSchedule
     from .memory import RehearsalMemory
@@ -19,6 +20,7 @@ __all__ = [
     "AIMMergingPlugin",
     "CheckpointPlugin",
     "DataOrder",
+    "DataParallel",
     "GradientStep",
     "LanguageModel",
     "LearningRateSchedule",
@@ -36,6 +38,7 @@ __getattr__ = lazy_exports(
         "AIMMergingPlugin": ".plugin",
         "CheckpointPlugin": ".checkpoint",
         "DataOrder": ".data_order",
+        "DataParallel": ".distributed",
         "GradientStep": ".gradients",
         "LanguageModel": ".text.model",
         "LearningRateSchedule": ".learning_rate",

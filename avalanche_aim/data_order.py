@@ -9,7 +9,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from .isolation import RandomStream
 
 
-class DataOrder(SupervisedPlugin):
+class DataOrder(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Lets the training data loader, whichever it is, draw from a random stream of its own.
 
     Which rows come when, a replay loader's rows too, and what random transforms make of them then depends on this seed

@@ -28,7 +28,7 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
     return bool(torch.stack([tensor.isfinite().all().to(device) for tensor in tensors]).all())
 
 
-class DivergenceCheck(SupervisedPlugin):
+class DivergenceCheck(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Ends a training that has made weights non-finite, which nothing brings back, instead of going on for days.
 
     The loss is looked at every :data:`LOOK_EVERY` iterations, and the weights where it is not finite and at the end of

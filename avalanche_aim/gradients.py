@@ -8,8 +8,10 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 from torch.amp import GradScaler
 
+from .distributed import DataParallel
 
-class GradientStep(SupervisedPlugin):
+
+class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Makes the gradients of an iteration in micro-batches, with loss scaling, and clips them.
 
     The data loader's batch stays the iteration: the clock, AIM's signals, schedules and other plugins count optimizer
@@ -19,7 +21,8 @@ class GradientStep(SupervisedPlugin):
 
         plugins=[GradientStep(micro_batch_size=2, max_grad_norm=1.0), AIMMergingPlugin()]
 
-    List it first: plugins that read gradients after the backward pass (A-GEM, GEM) then see them unscaled.
+    List it first, or after :class:`~avalanche_aim.DataParallel`: plugins that read gradients after the backward pass
+    (A-GEM, GEM) then see them unscaled.
 
     Plugins see the whole batch, the whole output and the whole loss; penalties on the weights (EWC) are added once.
     Only a loss of another plugin on the outputs (LwF) would lose the micro-batches that are gone by then. That, and
@@ -27,7 +30,7 @@ class GradientStep(SupervisedPlugin):
 
     Where scaled gradients overflow, that optimizer step changes nothing and the scale falls; it is counted nonetheless.
 
-    :param micro_batch_size: examples that pass through the model at a time; all of them by default.
+    :param micro_batch_size: examples that pass through the model at a time, in each process; all of them by default.
     :param max_grad_norm: the gradient norm at which the optimizer's weights are clipped together; infinity for none.
     :param scaler: scales the loss where autocast is in fp16: ``torch.amp.GradScaler("cuda")``. None for no scaling.
     :raises ValueError: for a micro-batch without examples or a norm that is not positive.
@@ -100,7 +103,8 @@ class GradientStep(SupervisedPlugin):
         """Make the gradients of all micro-batches but the last, which is left to the strategy."""
         self._whole, self._outputs, self._made = strategy.mbatch, [], []
         rows = len(self._whole[0])
-        *earlier, last = _split(self._whole, self.micro_batch_size or rows)
+        parallel = DataParallel.of(strategy)
+        *earlier, last = _split(self._whole, (self.micro_batch_size or rows) * parallel.processes)
         for part in earlier:
             strategy.mbatch = part
             strategy.mb_output = strategy.forward()
@@ -108,7 +112,8 @@ class GradientStep(SupervisedPlugin):
             loss = strategy.criterion() * (len(part[0]) / rows)
             if torch.is_grad_enabled():
                 strategy.mb_output.register_hook(self._made.append)
-                self.scaler.scale(loss).backward()
+                with parallel.deferred():
+                    self.scaler.scale(loss).backward()
             self._outputs.append(strategy.mb_output.detach().requires_grad_())
         strategy.mbatch = last
 
@@ -144,7 +149,7 @@ class GradientStep(SupervisedPlugin):
             optimizer.zero_grad(set_to_none=True)
 
 
-class LossScaling(SupervisedPlugin):
+class LossScaling(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Scales the loss for the backward pass; the last of the plugins, as others add to the loss before it."""
 
     def __init__(self, scaler: GradScaler) -> None:

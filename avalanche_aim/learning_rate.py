@@ -5,7 +5,7 @@ from typing import Any
 from avalanche.training.plugins import SupervisedPlugin
 
 
-class LearningRateSchedule(SupervisedPlugin):
+class LearningRateSchedule(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Warms the learning rate up and lets it decay over all iterations of an experience, anew in each.
 
     The schedules are Transformers' own (``transformers.get_scheduler``); the optimizer's learning rate is the peak, and

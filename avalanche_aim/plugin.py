@@ -8,6 +8,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
+from .distributed import DataParallel, agreed
 from .divergence import REMEDY, DivergenceCheck, all_finite
 from .memory import RehearsalMemory
 from .merging import (
@@ -38,7 +39,7 @@ MAX_ROLLBACKS = 3
 """How often an experience may go back to its last finite weights before its training ends in an error."""
 
 
-class AIMMergingPlugin(SupervisedPlugin):
+class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Continual learning by adaptive iterative model merging (AIMMerging, arXiv 2509.17348).
 
     While the model trains on a new experience, the plugin watches the learning signal and the loss on a small
@@ -140,6 +141,7 @@ class AIMMergingPlugin(SupervisedPlugin):
                 f"{type(strategy.model).__name__} has no trainable parameter (requires_grad=True): there is nothing "
                 "to merge; unfreeze some weights or add LoRA"
             )
+        DataParallel.check(strategy)
         self._previous = []
         self._iteration = 0
         self._rollbacks = 0
@@ -192,7 +194,7 @@ class AIMMergingPlugin(SupervisedPlugin):
 
     def _monitor(self, strategy: Any) -> str | None:
         """Take the historical loss; returns the reason to merge now, or None."""
-        loss = self.rehearsal.historical_loss(strategy)
+        loss = agreed(self.rehearsal.historical_loss(strategy))
         reason = None
         if math.isfinite(loss):
             reason = self.controller.observe(loss)
@@ -219,7 +221,7 @@ class AIMMergingPlugin(SupervisedPlugin):
         self.memory.post_adapt(strategy, strategy.experience)
 
     def _merge(self, strategy: Any, reason: str) -> None:
-        moved = movement(self._weights, self._previous)
+        moved = agreed(movement(self._weights, self._previous))
         if not math.isfinite(moved):
             self._roll_back(strategy)
             return

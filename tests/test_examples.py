@@ -82,3 +82,8 @@ def test_examples_about_the_method_write_their_plot_and_numbers(
     epochs = ["--batch-size", "4", "--epochs", "3"]
     assert load(name).main([*SMOKE, *epochs, *arguments, "--out", str(tmp_path)]) == 0
     assert files <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_distributed_runs_in_one_process(capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("distributed").main(["--batch-size", "16"]) == 0
+    assert "1 processes, 8 iterations" in capsys.readouterr().out

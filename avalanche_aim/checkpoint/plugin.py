@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..data_order import DataOrder, OrderedLoader
+from ..distributed import DataParallel, agreed, is_main, meet
 from . import state as training
 from .folder import Checkpoint, CheckpointFolder
 from .identity import check_same, experiences, identity, problem_with
@@ -25,7 +26,7 @@ from .termination import Terminated, Termination
 _NO_MORE = object()
 
 
-class CheckpointPlugin(SupervisedPlugin):
+class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Saves a run every so often, and lets it go on from there, at any iteration, with the same result to the bit.
 
     The script stays the same for a run that begins and for one that goes on::
@@ -102,10 +103,11 @@ class CheckpointPlugin(SupervisedPlugin):
         self._stream = list(stream)
         self._check(strategy)
         if DataOrder.of(strategy) is None:
-            strategy.plugins.insert(0, DataOrder(self.seed))
+            strategy.plugins.insert(int(isinstance(strategy.plugins[0], DataParallel)), DataOrder(self.seed))
         self._identity = identity(strategy, self._stream, self.about, [self])
         self._frozen = training.frozen_weights(strategy.model)
         self._from = self.folder.newest()
+        meet()  # or the first process might remove what another is still reading
         first = 0 if self._from is None else self._prepare(strategy, self._from)
         try:
             for number in range(first, len(self._stream)):
@@ -164,7 +166,7 @@ class CheckpointPlugin(SupervisedPlugin):
                     self._restart_interval()
                 elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
                     self._save(strategy, epoch, done, batch, loader.order)
-                if self._termination.asked:
+                if agreed(self._termination.asked):
                     where = f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}"
                     raise Terminated(f"terminated at {where}; the same command goes on there")
                 if batch is _NO_MORE:
@@ -232,15 +234,19 @@ class CheckpointPlugin(SupervisedPlugin):
             "evaluated": self._evaluated,
             **training.take(strategy, self._frozen, [self]),
         }
+        if is_main():
+            self._write(state, number, strategy.clock.train_exp_iterations)
+        self._restart_interval()
+
+    def _write(self, state: dict[str, Any], number: int, iteration: int) -> None:
         try:
-            self.folder.save(state, number, strategy.clock.train_exp_iterations)
+            self.folder.save(state, number, iteration)
         except OSError as error:
             reason = error.strerror or str(error)
             if reason not in self._warned:
                 self._warned.add(reason)
                 warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training goes on, "
                               "earlier ones are kept, and it is tried again (said once)", stacklevel=2)  # fmt: skip
-        self._restart_interval()
 
     def _give(self, strategy: Any, state: dict[str, Any]) -> None:
         training.give(strategy, state, self._stream[: self._number], [self])

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..distributed import DataParallel
 from ..text.answer_key import AnswerKey
 from ..text.encoding import Batch, unpack
 from ..text.generation import MAX_NEW_TOKENS, decode, generate
@@ -58,7 +59,10 @@ class BatchScores:
         gold = [row for row in rows if right[row] and lengths[row] <= self.max_new_tokens]
         others = sorted(set(rows) - set(gold))
         answers = batch.answer.where(batch.answer_mask, model.tokenizer.eos_token_id)[gold]
-        texts = [*decode(model, answers), *generate(model, strategy.mb_x[others], self.max_new_tokens)]
+        generated = DataParallel.of(strategy).share_out(
+            model, others, lambda rows: generate(model, strategy.mb_x[rows], self.max_new_tokens)
+        )
+        texts = [*decode(model, answers), *generated]
         return dict(zip(gold + others, texts, strict=True))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..merging import merge_, snapshot
 
 
-class WeightAveraging(SupervisedPlugin):
+class WeightAveraging(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """After each task but the first, average the weights with those from before the task: θ ← ½ (θ_before + θ).
 
     No memory, no signals: what merging alone does.

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..distributed import end, initialise, is_main
 from .comparison import Checkpoints, Comparison
 from .configuration import BENCHMARKS, PRECISIONS, Configuration
 from .plots import draw_results
@@ -51,7 +52,7 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--strategies", nargs="+", metavar="NAME", help=f"what to compare: {', '.join(STRATEGIES)}")
     add("--seed", "--seeds", nargs="+", type=int, dest="seeds", metavar="N", help="seeds")
     add("--epochs", type=int, help="passes over each task's training data")
-    add("--batch-size", type=int, help="training examples of an iteration")
+    add("--batch-size", type=int, help="training examples of an iteration, of all processes together")
     add("--learning-rate", type=float, help="of AdamW")
     add("--memory", type=memory_size, help="rehearsed of each past task: a fraction (0.02) or a count (8)")
     add("--train-per-task", type=int, metavar="N", help="training examples a task; all by default")
@@ -121,6 +122,7 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
         configuration, arguments = configured(p, argv)
+        initialise()
         out = arguments.out
         check_device(configuration.device)  # an unknown device is an error now, not after the first task
         checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
@@ -128,12 +130,16 @@ def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{p.prog}: {error}", file=sys.stderr)
         return 2
+    if not is_main():
+        warnings.simplefilter("ignore")  # the first process says it
     for order, stream in comparison.streams.items():
-        if stream.truncated:
+        if stream.truncated and is_main():
             limit = configuration.max_prompt_tokens
             print(f"Order {order}: {stream.truncated} prompts are longer than {limit} tokens and were shortened.")
     comparison.run()
-    _show(comparison, out)
+    if is_main():
+        _show(comparison, out)
+    end()
     for problem in comparison.problems:
         print(f"{p.prog}: {problem}", file=sys.stderr)
     return int(bool(comparison.failures or comparison.problems))

@@ -10,11 +10,12 @@ from typing import Any
 from avalanche.benchmarks import CLScenario
 
 from ..checkpoint import CheckpointFolder, CheckpointPlugin
+from ..distributed import count, from_main, is_main, machine_first
 from ..text import LanguageModel
 from .configuration import Configuration
 from .models import save_trained
 from .progress import progress_bar
-from .runner import Result, examples_of, run
+from .runner import Result, batch_of_process, examples_of, run
 from .single_task import single_task_scores
 from .store import Failure, RunStore
 from .where import one_line
@@ -47,6 +48,9 @@ class Comparison:
     not stop the others. What can't be written (the disk is full) is kept in memory and tried again after each run.
     Everything that can be checked is checked here, before training starts.
 
+    Several processes (:mod:`avalanche_aim.distributed`) share every run out; the first one keeps the folder. A run that
+    fails then ends the comparison, since it may have failed in one of them alone.
+
     :param configuration: what to run.
     :param folder: where the runs are kept; created if need be.
     :param checkpoints: when unfinished runs are saved.
@@ -58,12 +62,8 @@ class Comparison:
         self.configuration = configuration
         self.checkpoints = checkpoints
         self.store = RunStore(folder)
-        self.store.check(configuration.shared())
-        plan = product(configuration.seeds, configuration.orders, configuration.strategies)
-        self.ended: dict[tuple[int, str, str], Result | Failure | None] = {
-            (seed, order, name): self.store.finished(name, order, seed, configuration.of_run(name))
-            for seed, order, name in plan
-        }
+        batch_of_process(configuration.batch_size)
+        self.ended: dict[tuple[int, str, str], Result | Failure | None] = from_main(self._finished)
         self.streams: dict[str, CLScenario] = {}
         self.problems: list[str] = []
         """What could not be written, in one line each."""
@@ -71,8 +71,9 @@ class Comparison:
         self._model: tuple[int, LanguageModel] | None = None
         self._single: dict[tuple[int, str], list[float]] = {}
         if self._pending():
-            model = self._model_of(configuration.seeds[0])
-            self.streams = {o: configuration.make_benchmark(o, model.tokenizer) for o in configuration.orders}
+            with machine_first():
+                model = self._model_of(configuration.seeds[0])
+                self.streams = {o: configuration.make_benchmark(o, model.tokenizer) for o in configuration.orders}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -98,15 +99,16 @@ class Comparison:
                 label = f"{number}/{len(pending)} {name}, order {order}, seed {seed}"
                 ended = self._attempt(seed, order, name, bar, label)
                 self.ended[seed, order, name] = ended
-                self._unsaved[seed, order, name] = ended
-                self._save(bar)
+                if is_main():
+                    self._unsaved[seed, order, name] = ended
+                    self._save(bar)
                 if isinstance(ended, Failure):
                     bar.write(f"{name}, order {order}, seed {seed} failed: {ended.error}")
                 bar.update(end - bar.n)
         finally:
             bar.close()
         self.problems += [f"{name}, order {order}, seed {seed} is not saved" for seed, order, name in self._unsaved]
-        if self.results or self.failures:
+        if is_main() and (self.results or self.failures):
             try:
                 self.store.write_summary(self.configuration.plain())
             except OSError as error:
@@ -127,6 +129,8 @@ class Comparison:
 
     def _keep(self, model: LanguageModel, result: Result) -> None:
         """Save a run's model; a run whose model can't be saved has its result all the same."""
+        if not is_main():
+            return
         try:
             save_trained(model, result, self.configuration, self.store.folder)
         except (OSError, ValueError) as error:
@@ -151,6 +155,8 @@ class Comparison:
             return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar, label=label,
                        keep=keep, checkpoint=checkpoint)  # fmt: skip
         except Exception as error:
+            if count() > 1:
+                raise
             return Failure(name, order, seed, one_line(error), traceback.format_exc())
 
     def _checkpoint(self, seed: int, order: str, name: str) -> CheckpointPlugin:
@@ -163,6 +169,15 @@ class Comparison:
         folder.remove()
         with suppress(OSError):  # not empty, as long as other runs are unfinished
             folder.path.parent.rmdir()
+
+    def _finished(self) -> dict[tuple[int, str, str], Result | Failure | None]:
+        """What is on disk of all that is to be run."""
+        configuration = self.configuration
+        self.store.check(configuration.shared())
+        return {
+            (seed, order, name): self.store.finished(name, order, seed, configuration.of_run(name))
+            for seed, order, name in product(configuration.seeds, configuration.orders, configuration.strategies)
+        }
 
     def _pending(self) -> list[tuple[int, str, str]]:
         """What is not finished, or lacks the references that are asked for now."""

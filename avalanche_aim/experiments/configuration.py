@@ -36,7 +36,7 @@ class Configuration:
     :param strategies: keys of :data:`~avalanche_aim.experiments.STRATEGIES`.
     :param seeds: of LoRA's weights, data order, dropout and the memory; the data's sub-sample is always the same.
     :param epochs: passes over each task's training data.
-    :param batch_size: training examples of an iteration.
+    :param batch_size: training examples of an iteration, of all processes together.
     :param learning_rate: of AdamW.
     :param memory: rehearsed of each past task, a fraction (float) or a count (int).
     :param train_per_task: training examples a task, or None for all.
@@ -45,7 +45,7 @@ class Configuration:
     :param fwt: whether each task is trained on alone as well, for forward transfer.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
     :param precision: "bf16", "fp16" (the loss is scaled) or "fp32".
-    :param micro_batch_size: examples that pass through the model at a time, or None for the whole batch.
+    :param micro_batch_size: examples that pass through the model at a time, in each process, or None for all of them.
     :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
     :param schedule: of the learning rate over each task: "constant", "linear", "cosine" or another of Transformers.
     :param warmup: iterations of each task over which the learning rate rises.

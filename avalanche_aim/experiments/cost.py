@@ -34,7 +34,7 @@ class Cost:
     peak_memory_mb: float | None
 
 
-class CostMeter(SupervisedPlugin):
+class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Measures the cost of a run.
 
     :param model: the model that is trained; passes through copies made of it count as well.
@@ -56,7 +56,8 @@ class CostMeter(SupervisedPlugin):
         # A function, not a method: copies of the model then count into the same numbers.
         def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if training[0]:
-                examples["gradient" if torch.is_grad_enabled() else "other"] += len(inputs[0])
+                # The output is that of all processes, which pass a share of the inputs each.
+                examples["gradient" if torch.is_grad_enabled() else "other"] += len(output)
 
         model.register_forward_hook(count)
 

@@ -30,7 +30,7 @@ class ProbeRecord:
     score: float
 
 
-class Probe(SupervisedPlugin):
+class Probe(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Evaluates all tasks seen so far every few iterations; training goes on as if it had not.
 
     Listed after :class:`~avalanche_aim.AIMMergingPlugin` it sees merged weights.

@@ -6,8 +6,10 @@ from typing import Any
 from avalanche.training.plugins import SupervisedPlugin
 from tqdm import tqdm
 
+from ..distributed import is_main
 
-class Progress(SupervisedPlugin):
+
+class Progress(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Moves a bar while one run trains and evaluates.
 
     Strategies differ in how many examples they train on, so a task's training counts as a fixed amount, and the bar
@@ -71,12 +73,12 @@ class Progress(SupervisedPlugin):
 
 
 def progress_bar(total: int, shown: bool = True) -> Any:
-    """Make a bar.
+    """Make a bar; of several processes the first shows it.
 
     :param total: examples trained on and evaluated.
     :param shown: whether to show it at all.
     """
-    return tqdm(total=total, unit="ex", dynamic_ncols=True, smoothing=0.05, disable=not shown)
+    return tqdm(total=total, unit="ex", dynamic_ncols=True, smoothing=0.05, disable=not (shown and is_main()))
 
 
 def _name(strategy: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..distributed import count
 from ..versions import versions
 
 
@@ -22,6 +23,7 @@ def provenance() -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "processes": count(),
             "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
     }

@@ -15,6 +15,7 @@ from torch.amp import GradScaler
 
 from ..checkpoint import CheckpointPlugin, problem_with_strategy
 from ..data_order import DataOrder
+from ..distributed import DataParallel, count
 from ..divergence import DivergenceCheck
 from ..evaluation import ResultMatrix, summary, text_metrics
 from ..evaluation.transfer import result_matrix
@@ -35,14 +36,15 @@ class Settings:
     """What all strategies of a comparison share.
 
     :param epochs: passes over each task's training data.
-    :param batch_size: training examples of an iteration; replay and memory batches have as many again.
-    :param eval_batch_size: examples of an evaluation batch.
+    :param batch_size: training examples of an iteration, of all processes together; replay and memory batches have as
+        many again.
+    :param eval_batch_size: examples of an evaluation batch, in each process.
     :param learning_rate: of AdamW, without weight decay; its state starts anew in each task.
     :param memory: rehearsed share (float) or count (int) of each past task.
     :param seed: of data order, dropout and the memory.
     :param device: where to train.
     :param stream: "test", or "dev" for choices that must not look at test data.
-    :param micro_batch_size: examples that pass through the model at a time; the whole batch by default.
+    :param micro_batch_size: examples that pass through the model at a time, in each process; all by default.
     :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
     :param schedule: of the learning rate over each task, a name that
         :class:`~avalanche_aim.LearningRateSchedule` knows.
@@ -213,7 +215,7 @@ def _left(strategy: Any, stream: Sequence[Any], checkpoint: CheckpointPlugin | N
     """What is still to be trained on: all of it, without a checkpoint."""
     if checkpoint is None or problem_with_strategy(strategy) is not None:
         return stream
-    strategy.plugins.insert(0, checkpoint)
+    strategy.plugins.insert(1, checkpoint)  # DataParallel has to be the first
     return checkpoint.resume(strategy, stream)
 
 
@@ -236,18 +238,29 @@ def make_strategy(
     scaler = GradScaler(torch.device(settings.device).type) if model.autocast is torch.float16 else None
     step = GradientStep(settings.micro_batch_size, norm, scaler)
     schedule = LearningRateSchedule(settings.schedule, settings.warmup)
-    arguments["plugins"] = [step, schedule, DataOrder(settings.seed), *arguments.get("plugins", [])]
+    arguments["plugins"] = [DataParallel(), step, schedule, DataOrder(settings.seed), *arguments.get("plugins", [])]
     return template(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),
         criterion=model.criterion,
-        train_mb_size=settings.batch_size,
+        train_mb_size=batch_of_process(settings.batch_size),
         train_epochs=settings.epochs,
         eval_mb_size=settings.eval_batch_size,
         device=settings.device,
         evaluator=EvaluationPlugin(*metrics, loggers=[_Silent()]),
         **arguments,
     )
+
+
+def batch_of_process(batch_size: int) -> int:
+    """Return each process's part of a training batch; what is measured then does not depend on how many there are.
+
+    :param batch_size: training examples of an iteration.
+    :raises ValueError: if the processes cannot share it evenly.
+    """
+    if batch_size % count():
+        raise ValueError(f"batch_size: expected a multiple of the {count()} processes that share it, got {batch_size}")
+    return batch_size // count()
 
 
 class _Silent:

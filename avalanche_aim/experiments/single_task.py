@@ -16,6 +16,7 @@ import torch
 from avalanche.benchmarks import CLScenario
 
 from ..cache import digest, resolve_cache, write_atomically
+from ..distributed import from_main, is_main
 from ..evaluation import ResultMatrix
 from ..evaluation.batch_scores import answer_key
 from ..text import LanguageModel
@@ -56,14 +57,16 @@ def single_task_scores(
     shared = common_key(model, settings) if folder else {}
     keys = [{**shared, **task_key(train, test)} for train, test in pairs] if folder else []
     files = [folder / f"{digest(key)}.json" for key in keys] if folder else []
-    scores: list[float | None] = [read_score(file) for file in files] if files else [None] * len(pairs)
+    scores: list[float | None] = (
+        from_main(lambda: [read_score(file) for file in files]) if files else [None] * len(pairs)
+    )
     missing = [number for number, score in enumerate(scores) if score is None]
     total = sum(len(pairs[n][0].dataset) * settings.epochs + len(pairs[n][1].dataset) for n in missing)
     bar = progress_bar(total, progress and bool(missing))
     try:
         for number in missing:
             scores[number] = _measure(model, *pairs[number], settings, bar)
-            if files:
+            if files and is_main():
                 write_score(files[number], pairs[number][0].task_name, scores[number], keys[number])
     finally:
         bar.close()

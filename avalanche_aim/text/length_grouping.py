@@ -13,7 +13,7 @@ from ..data_order import DataOrder
 from .encoding import LENGTHS
 
 
-class LengthGrouping(SupervisedPlugin):
+class LengthGrouping(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Draws training batches from examples of like length, in a new random order each epoch.
 
     The model trims a batch to its longest example, so like lengths mean less padding (``docs/cost.md``). Transformers'

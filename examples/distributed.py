@@ -1,0 +1,57 @@
+"""Several processes, one training: AIMMerging with the rows of each batch shared out over processes.
+
+python examples/distributed.py --batch-size 8                                # one process
+torchrun --nproc_per_node 2 examples/distributed.py --batch-size 4           # two: the same batches, the same result
+accelerate launch --multi_gpu --num_processes 2 examples/distributed.py      # the same, on CPUs too
+"""
+
+import argparse
+
+import torch
+from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin
+
+from avalanche_aim import AIMMergingPlugin, DataParallel, LanguageModel, standard_cl
+from avalanche_aim.distributed import count, end, initialise, is_main, machine_first
+from avalanche_aim.evaluation import ResultMatrix, text_metrics
+from avalanche_aim.merging import AdaptiveInterval
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train on the sample, and print what came out, in the first process."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="tiny", help="a Hugging Face id, a folder, or tiny")
+    parser.add_argument("--batch-size", type=int, default=4, help="training examples of an iteration, in each process")
+    arguments = parser.parse_args(argv)
+
+    device = initialise()
+    torch.manual_seed(0)
+    with machine_first():  # one process a machine downloads and tokenises, the others find it done
+        # Dropout is the one thing that differs from process to process.
+        model = LanguageModel.from_pretrained(arguments.model, lora={"lora_dropout": 0.0})
+        benchmark = standard_cl(1, model.tokenizer, data="sample", train_per_task=32, eval_per_task=8)
+    aim, matrix = AIMMergingPlugin(memory=8, schedule=AdaptiveInterval(initial=2)), ResultMatrix()
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=5e-4, weight_decay=0.0),
+        criterion=model.criterion,
+        train_mb_size=arguments.batch_size,
+        eval_mb_size=8,
+        device=device,
+        plugins=[DataParallel(), aim],
+        evaluator=EvaluationPlugin(matrix, *text_metrics()[:2], loggers=[]),
+    )
+    for number, experience in enumerate(benchmark.train_stream):
+        strategy.train(experience)
+        strategy.eval(benchmark.test_stream[: number + 1])
+    if is_main():
+        merges = [(merge.experience, merge.iteration) for merge in aim.history.merges]
+        print(f"{count()} processes, {strategy.clock.train_iterations} iterations, merges at {merges}")
+        print("R =", matrix.rows)
+        print("|θ| =", round(sum(float(weight.detach().abs().sum()) for weight in model.parameters()), 3))
+    end()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
