@@ -98,7 +98,7 @@ def language_run(
     strategy = Naive(
         model=model,
         # A large eps: Adam divides by tiny gradients, whose rounding would grow over the iterations.
-        optimizer=torch.optim.AdamW(model.parameters(), lr=5e-3 if all_weights else 1e-2, eps=1e-3, weight_decay=0.0),
+        optimizer=torch.optim.AdamW(model.parameters(), lr=3e-3 if all_weights else 1e-2, eps=1e-3, weight_decay=0.0),
         criterion=model.criterion,
         train_mb_size=BATCH // count(),
         train_epochs=epochs,
