@@ -124,6 +124,9 @@ def _local_folder(name: str) -> str:
             f"Expected a model folder with config.json (as save_pretrained writes it), "
             f"got {name!r}, which has none: give the folder that holds config.json."
         )
+    for path in Path(folder).iterdir():
+        if path.is_fifo():  # the libraries that read it would wait for ever
+            raise ValueError(f"{path}: expected a file of a model, got a pipe: remove it.")
     return folder
 
 

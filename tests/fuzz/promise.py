@@ -5,8 +5,10 @@ short, says what was expected, and names the file or the field. On the command l
 message on standard error.
 """
 
+import faulthandler
 import re
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -130,9 +132,12 @@ def deadline(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Python's handler can't run while C or Rust code waits: then end the process, and say where.
+    faulthandler.dump_traceback_later(6 * seconds, exit=True, file=sys.__stderr__)
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 

@@ -157,7 +157,7 @@ def test_json_lines_in_a_json_file_are_told_their_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["[" * 100_000, "[" + "1" * 5_000 + "]"], ids=["brackets", "digits"])
 def test_json_that_python_cannot_hold_is_named_with_its_file(content: str, tmp_path: Path) -> None:
     path = write(aimmerging(tmp_path) / "train/reviews_T5.json", content)
-    refused(tmp_path, str(path), "not valid JSON from line 1 on", "copy the file again")
+    refused(tmp_path, str(path), "not valid JSON from line 1 on", "copy it again")
 
 
 def test_a_folder_in_the_place_of_a_file_is_a_missing_split(tmp_path: Path) -> None:

@@ -55,6 +55,13 @@ def test_folder_without_config(tmp_path: Path) -> None:
         resolve_model("empty")
 
 
+def test_a_pipe_in_a_model_folder_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model.safetensors: expected a file .* got a pipe"):
+        resolve_model(str(tmp_path))
+
+
 def test_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").touch()
     with pytest.raises(ValueError, match=r"Expected a model folder.*model\.gguf"):
