@@ -156,7 +156,7 @@ def test_if_all_are_damaged_an_error_says_so_and_none_is_touched(tmp_path: Path)
     for path in saved(tmp_path):
         (path / "tensors.safetensors").unlink()
     for _ in range(2):
-        with pytest.raises(Damaged, match=r"no whole checkpoint in .*; delete that folder to start from the beginning"):
+        with pytest.raises(Damaged, match=r"expected a whole checkpoint, got none: .*; delete that folder to start"):
             CheckpointFolder(tmp_path).newest()
 
 
