@@ -63,7 +63,7 @@ class Checkpoint:
             if is_out_of_memory(error):
                 raise
             raise Damaged(f"{self.path}: expected a state of this run, got something else ({type(error).__name__}: "
-                          f"{str(error):.500}); delete it to go on from the one before") from error  # fmt: skip
+                          f"{error!s:.500}); delete it to go on from the one before") from error  # fmt: skip
 
 
 class CheckpointFolder:

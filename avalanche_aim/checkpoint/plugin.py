@@ -193,12 +193,13 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         with checkpoint.understood():
             state = checkpoint.state(strategy.device)
             different = differences(state["identity"], self._identity)
+        refuse_another_run(different, self.folder.path)
+        with checkpoint.understood():
             number = _count(state, "experience", len(self._stream))
             _count(state, "epoch", strategy.train_epochs)
             _count(state, "batch")
             others = state["versions"] if state["versions"] != _versions() else None
             self._evaluated = [[str(name), int(place)] for name, place in state["evaluated"]]
-        refuse_another_run(different, self.folder.path)
         if others is not None:
             warnings.warn(f"{checkpoint.path} was written with {others}, this is {_versions()}: the run goes on, but "
                           "perhaps not to the same bits", stacklevel=3)  # fmt: skip

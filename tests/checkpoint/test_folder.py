@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -129,6 +130,14 @@ def test_a_state_of_other_kinds_is_refused_even_with_a_right_checksum(state: str
     manifest["files"]["state.json"] = {"bytes": len(data), "sha256": folder._sha256(data)}
     (newest / "manifest.json").write_text(json.dumps(manifest))
     with pytest.warns(UserWarning, match=r"state.json: expected"):
+        assert number(tmp_path) == 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    *_, newest = saved(tmp_path)
+    (newest / "state.json").unlink()
+    os.mkfifo(newest / "state.json")
+    with pytest.warns(UserWarning, match=r"state.json: can't be read \(a pipe\)"):
         assert number(tmp_path) == 1
 
 

@@ -10,6 +10,6 @@ KINDS = (
     *data_kinds.KINDS,
     *experiment_kinds.KINDS,
     *cache_kinds.kinds(),
-    *checkpoint_kinds.kinds(),
+    *checkpoint_kinds.KINDS,
     *model_kinds.kinds(),
 )
