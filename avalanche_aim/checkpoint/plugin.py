@@ -198,6 +198,8 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             number = _count(state, "experience", len(self._stream))
             _count(state, "epoch", strategy.train_epochs)
             _count(state, "batch")
+            if not isinstance(state["next"], str):
+                raise ValueError(f"next: expected a batch's checksum, got {state['next']!r:.80}")
             others = state["versions"] if state["versions"] != _versions() else None
             self._evaluated = [[str(name), int(place)] for name, place in state["evaluated"]]
         if others is not None:

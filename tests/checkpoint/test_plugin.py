@@ -243,6 +243,7 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "experience": (lambda s: s.update(experience=-1), "experience: expected a whole number from 0 to 1, got -1"),
     "epoch": (lambda s: s.update(epoch=2), "epoch: expected a whole number from 0 to 1, got 2"),
     "batch": (lambda s: s.update(batch=1.0), "batch: expected a whole number"),
+    "next": (lambda s: s.update(next={"$array": "model.0.weight"}), "next: expected a batch's checksum"),
     "order": (lambda s: s["epoch_start"].pop("torch"), "KeyError"),
     "weights": (lambda s: s["model"].update(other=s["model"]["0.weight"]), "got one with other weights: other"),
     "optimizer": (lambda s: s["optimizer"].update(groups=None), "TypeError"),
