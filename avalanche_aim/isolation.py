@@ -58,8 +58,16 @@ class RandomStream:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
 
-        :param state: the state.
+        :param state: the state. It is tried at once, as far as it is the CPU's; what is none raises what the libraries
+            raise.
         """
+        if state:
+            cpu = torch.device("cpu")
+            outer = random_state(cpu)
+            try:
+                set_random_state({name: state[name] for name in outer}, cpu)
+            finally:
+                set_random_state(outer, cpu)
         self._state = dict(state) or None
 
 
@@ -80,6 +88,8 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
     :param state: from :func:`random_state`.
     :param device: the accelerator whose generator is among them.
     """
+    if not 0 <= state["numpy"][2] <= 624:  # NumPy would read what lies beyond its state
+        raise ValueError(f"expected NumPy's place in a state of 624 numbers, got {state['numpy'][2]!r:.80}")
     torch.set_rng_state(state["torch"])
     np.random.set_state(state["numpy"])
     random.setstate(state["python"])

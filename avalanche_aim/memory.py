@@ -90,6 +90,9 @@ class RehearsalMemory(ExemplarsBuffer):
         """
         if len(state["selected"]) != len(experiences):
             raise ValueError(f"memory: expected {len(state['selected'])} experiences, got {len(experiences)}")
+        for rows, experience in zip(state["selected"], experiences, strict=True):
+            if not set(rows) <= set(range(len(experience.dataset))):
+                raise ValueError(f"memory: expected rows of {len(experience.dataset)} examples, got {rows!r:.80}")
         self.selected = [list(rows) for rows in state["selected"]]
         self._generator.set_state(state["generator"])
         self._last = experiences[-1] if experiences else None

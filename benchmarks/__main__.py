@@ -5,7 +5,8 @@ python -m benchmarks own_work passes --model tiny-t5
 python -m benchmarks --quick --model tiny               # does it all work?
 
 Times depend on the machine, so each is compared with another of the same run: the figures are ratios and counts.
-Measure on a machine that does nothing else. benchmarks.encoding and benchmarks.kills have command lines of their own.
+Measure on a machine that does nothing else. benchmarks.encoding, benchmarks.kills and benchmarks.termination have
+command lines of their own.
 """
 
 import argparse

@@ -11,9 +11,6 @@ random streams must be the same to the bit.
 """
 
 import argparse
-import hashlib
-import json
-import multiprocessing
 import os
 import random
 import signal
@@ -33,12 +30,12 @@ from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, LanguageModel, Reh
 from avalanche_aim.checkpoint import folder as files
 from avalanche_aim.evaluation import ResultMatrix
 from avalanche_aim.experiments.runner import Settings, make_strategy
+from benchmarks.resumed import OUTCOME, different, finish, fork, outcome
 from benchmarks.workload import even_stream
 
 KINDS = {"an iteration": 9, "a merge": 4, "a save": 3, "an evaluation": 2, "a random time": 2}
 """What is interrupted, and its share of the kills."""
 TASKS, ITERATIONS, BATCH_SIZE = 6, 64, 4
-OUTCOME = "outcome.json"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,15 +53,15 @@ def main(argv: list[str] | None = None) -> int:
             process, said = start(run, "nothing", 0)
             said.read()
             process.join()
-        ends = [json.loads((run / OUTCOME).read_text()) for run in (killed, whole)]
-    different = [part for part in ends[1] if ends[0][part] != ends[1][part]]
+        ends = [outcome(run) for run in (killed, whole)]
+    differs = different(ends)
     for kind in KINDS:
         print(f"killed in {kind}: {done[kind]}")
     print(f"killed {done.total()} times in all, of {arguments.kills} asked for; the run has {ends[1]['iterations']} "
           f"iterations, {ends[1]['merges']} merges and {ends[1]['evaluations']} evaluations")  # fmt: skip
     print(f"R: {ends[0]['r']}")
-    print(f"different from the uninterrupted run: {', '.join(different) or 'nothing'}")
-    return int(bool(different) or done.total() < arguments.kills)
+    print(f"different from the uninterrupted run: {differs}")
+    return int(differs != "nothing" or done.total() < arguments.kills)
 
 
 def kill_often(folder: Path, kills: int, chance: random.Random) -> Counter[str]:
@@ -99,8 +96,7 @@ def start(folder: Path, kind: str, at: int) -> tuple[BaseProcess, TextIO]:
     Returns the process, and what it says it does.
     """
     reading, writing = os.pipe()
-    process = multiprocessing.get_context("fork").Process(target=train, args=(folder, Killer(kind, at, writing)))
-    process.start()
+    process = fork(train, folder, Killer(kind, at, writing))
     os.close(writing)
     return process, open(reading)
 
@@ -185,25 +181,7 @@ def train(folder: Path, killer: Killer) -> None:
     torch.manual_seed(0)
     strategy = make_strategy(model, settings, [matrix], plugins=[aim, checkpoint, Dying(killer)])
     os.write(killer.said, b"begin\n")
-    evaluations = 0
-    for experience in checkpoint.resume(strategy, stream.train_stream):
-        strategy.train(experience, reset_optimizer_state=True)
-        strategy.eval(stream.test_stream[: experience.current_experience + 1])
-        evaluations = experience.current_experience + 1
-    weights = hashlib.sha256()
-    for tensor in model.state_dict().values():
-        weights.update(tensor.numpy().tobytes())
-    outcome = {
-        "weights": weights.hexdigest(),
-        "r": matrix.rows,
-        "history": aim.history.to_dict(),
-        "rows": aim.memory.selected,
-        "random": hashlib.sha256(torch.get_rng_state().numpy().tobytes()).hexdigest(),
-        "iterations": strategy.clock.train_iterations,
-        "merges": len(aim.history.merges),
-        "evaluations": evaluations,
-    }
-    (folder / OUTCOME).write_text(json.dumps(outcome))
+    finish(strategy, checkpoint, stream, matrix, folder)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,30 @@ def test_any_seed_serves_all_three_libraries(seed):
 # Modes
 
 
+@pytest.mark.parametrize("place", [-1, 625, 10**6])
+def test_a_state_that_numpy_would_read_beyond_is_refused_and_changes_nothing(place):
+    stream, other = RandomStream(1), RandomStream(2)
+    with other.on(CPU):
+        draw()
+    state = other.state_dict()
+    before = global_streams()
+    with pytest.raises(ValueError, match="expected NumPy's place in a state of 624 numbers"):
+        stream.load_state_dict({**state, "numpy": (*state["numpy"][:2], place, 0, 0.0)})
+    assert global_streams() == before
+    assert stream.state_dict() == {}
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "python"])
+def test_what_is_no_state_is_refused_when_it_is_given(name):
+    stream = RandomStream(1)
+    with stream.on(CPU):
+        draw()
+    before = global_streams()
+    with pytest.raises((TypeError, ValueError)):
+        stream.load_state_dict({**stream.state_dict(), name: "no state"})
+    assert global_streams() == before
+
+
 @pytest.mark.parametrize("mixed", [(), (1,), (2,), (2, 0), (1, 3)])
 def test_every_module_gets_its_own_mode_back(mixed):
     model = network()

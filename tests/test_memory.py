@@ -1,6 +1,7 @@
 """What is rehearsed: a small, balanced, fixed share of each experience."""
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -186,6 +187,17 @@ def test_an_empty_memory_that_was_asked_for_does_not_warn(dataset_of, size):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(filled(dataset_of, size)) == 0
+
+
+@pytest.mark.parametrize("row", [-1, 4, "1", 10**400])
+def test_rows_that_an_experience_does_not_have_are_refused(row, dataset_of):
+    memory = RehearsalMemory(2)
+    memory.add(dataset_of([0, 0, 1, 1]))
+    state = {**memory.state_dict(), "selected": [[0, row]]}
+    fresh = RehearsalMemory(2)
+    with pytest.raises(ValueError, match=r"memory: expected rows of 4 examples, got \[0, "):
+        fresh.load_state_dict(state, [SimpleNamespace(dataset=dataset_of([0, 0, 1, 1]))])
+    assert fresh.selected == []
 
 
 def test_resizing_is_refused(dataset_of):

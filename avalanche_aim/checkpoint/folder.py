@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..out_of_memory import is_out_of_memory
 from .encoding import decode, encode
 
 FORMAT = 1
@@ -47,6 +50,20 @@ class Checkpoint:
         """
         state: dict[str, Any] = decode(self.tree, self.tensors, device)
         return state
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Say of a state that raises an error where it is given that it is not one of this run.
+
+        :raises Damaged: chained from that error.
+        """
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise Damaged(f"{self.path}: expected a state of this run, got something else ({type(error).__name__}: "
+                          f"{error!s:.500}); delete it to go on from the one before") from error  # fmt: skip
 
 
 class CheckpointFolder:
@@ -125,8 +142,8 @@ class CheckpointFolder:
             self._whole = found[: number + 1]
             return checkpoint
         if damaged:
-            raise Damaged(f"no whole checkpoint in {self.path}: {'; '.join(map(str, damaged))}; delete that folder to "
-                          "start from the beginning")  # fmt: skip
+            raise Damaged(f"{self.path}: expected a whole checkpoint, got none: {'; '.join(map(str, damaged))}; delete "
+                          "that folder to start from the beginning")  # fmt: skip
         return None
 
     def remove(self) -> None:
@@ -170,6 +187,8 @@ def _read(path: Path) -> Checkpoint:
 
 def _bytes(file: Path) -> bytes:
     try:
+        if file.is_fifo():
+            raise OSError("a pipe")  # which would be waited for
         return file.read_bytes()
     except OSError as error:
         raise Damaged(f"{file}: can't be read ({error.strerror or error})") from error

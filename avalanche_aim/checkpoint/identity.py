@@ -63,18 +63,26 @@ def experiences(item: Any) -> Iterable[Any]:
     return [item] if hasattr(item, "dataset") else item
 
 
-def check_same(saved: Mapping[str, Any], now: Mapping[str, Any], folder: Any) -> None:
-    """Refuse to go on with another run.
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say in what two runs differ.
 
     :param saved: the identity in the checkpoint.
     :param now: the one of the run that is to go on.
-    :param folder: of the checkpoints.
-    :raises ValueError: if they differ; the message says in what.
     """
-    if differences := [text for name in now for text in _differences(name, saved.get(name), now[name])]:
-        shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
-        raise ValueError(f"{folder} holds checkpoints of another run: {shown}; go on with that run, or choose another "
-                         "folder")  # fmt: skip
+    return [text for name in now for text in _differences(name, saved.get(name), now[name])]
+
+
+def refuse_another_run(found: Sequence[str], folder: Any) -> None:
+    """Refuse to go on with another run.
+
+    :param found: the :func:`differences`.
+    :param folder: of the checkpoints.
+    :raises ValueError: if there are any; the message says which.
+    """
+    if found:
+        shown = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
+        raise ValueError(f"expected this run's checkpoints, but {folder} holds checkpoints of another run: "
+                         f"{shown:.1500}; go on with that run, or choose another folder")  # fmt: skip
 
 
 def _differences(name: str, saved: Any, now: Any) -> list[str]:

@@ -1,10 +1,12 @@
 """Saving a run between two iterations, and going on there."""
 
 import hashlib
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from ..data_order import DataOrder, OrderedLoader
 from ..distributed import DataParallel, agreed, is_main, meet
 from . import state as training
 from .folder import Checkpoint, CheckpointFolder
-from .identity import check_same, experiences, identity, problem_with
+from .identity import differences, experiences, identity, problem_with, refuse_another_run
 from .termination import Terminated, Termination
 
 _NO_MORE = object()
@@ -144,25 +146,26 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         :param strategy: the training strategy.
         :param loader: its loader.
         """
-        epoch = strategy.clock.train_exp_epochs
-        state = None if self._from is None else self._from.state(strategy.device)
+        epoch, origin = strategy.clock.train_exp_epochs, self._from
+        state = None if origin is None else origin.state(strategy.device)
         if state is not None and epoch < state["epoch"]:
             self._silence(strategy)
             return
         with self._termination.watch():
             done = 0
-            if state is not None:
-                loader.order.stream.load_state_dict(state["epoch_start"])
+            if origin is not None and state is not None:
+                with origin.understood():
+                    loader.order.stream.load_state_dict(state["epoch_start"])
             ordered = loader.ordered()
             if state is not None:
-                done = sum(next(ordered, _NO_MORE) is not _NO_MORE for _ in range(state["batch"]))
+                done = sum(1 for _ in islice(ordered, state["batch"]))
             while True:
                 # The batch is drawn first, so that one knows whether there is one; its order is in the checkpoint.
                 batch = next(ordered, _NO_MORE)
-                if state is not None:
+                if origin is not None and state is not None:
                     self._check_place(batch, state)
-                    self._give(strategy, state)
-                    self._from = state = None
+                    self._give(strategy, origin, state)
+                    self._from = origin = state = None
                     self._restart_interval()
                 elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
                     self._save(strategy, epoch, done, batch, loader.order)
@@ -187,17 +190,25 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
 
     def _prepare(self, strategy: Any, checkpoint: Checkpoint) -> int:
         """Make a fresh strategy one that can be given the state, and give it; returns where it was."""
-        state = checkpoint.state(strategy.device)
-        check_same(state["identity"], self._identity, self.folder.path)
-        if state["versions"] != _versions():
-            warnings.warn(f"{checkpoint.path} was written with {state['versions']}, this is {_versions()}: the run "
-                          "goes on, but perhaps not to the same bits", stacklevel=3)  # fmt: skip
-        number: int = state["experience"]
-        self._evaluated = state["evaluated"]
+        with checkpoint.understood():
+            state = checkpoint.state(strategy.device)
+            different = differences(state["identity"], self._identity)
+        refuse_another_run(different, self.folder.path)
+        with checkpoint.understood():
+            number = _count(state, "experience", len(self._stream))
+            _count(state, "epoch", strategy.train_epochs)
+            _count(state, "batch")
+            if not isinstance(state["next"], str):
+                raise ValueError(f"next: expected a batch's checksum, got {state['next']!r:.80}")
+            others = state["versions"] if state["versions"] != _versions() else None
+            self._evaluated = [[str(name), int(place)] for name, place in state["evaluated"]]
+        if others is not None:
+            warnings.warn(f"{checkpoint.path} was written with {others}, this is {_versions()}: the run goes on, but "
+                          "perhaps not to the same bits", stacklevel=3)  # fmt: skip
         _adapt(strategy, self._stream[: number + 1], self._evaluated)
         # What comes before the first batch is done again and needs this: a replay plugin its memory, say.
         self._number = number
-        self._give(strategy, state)
+        self._give(strategy, checkpoint, state)
         _periodic(strategy).do_initial = False
         return number
 
@@ -248,8 +259,9 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                 warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training goes on, "
                               "earlier ones are kept, and it is tried again (said once)", stacklevel=2)  # fmt: skip
 
-    def _give(self, strategy: Any, state: dict[str, Any]) -> None:
-        training.give(strategy, state, self._stream[: self._number], [self])
+    def _give(self, strategy: Any, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+        with checkpoint.understood():
+            training.give(strategy, state, self._stream[: self._number], [self])
 
     def _restart_interval(self) -> None:
         self._iterations, self._time = 0, time.monotonic()
@@ -284,6 +296,13 @@ def problem_with_strategy(strategy: Any) -> str | None:
     """
     others = [plugin for plugin in strategy.plugins if not isinstance(plugin, CheckpointPlugin)]
     return problem_with(strategy, others)
+
+
+def _count(state: Mapping[str, Any], name: str, end: int = sys.maxsize) -> int:
+    count: Any = state[name]
+    if type(count) is not int or not 0 <= count < end:
+        raise ValueError(f"{name}: expected a whole number from 0 to {end - 1}, got {count!r:.80}")
+    return count
 
 
 def _fingerprint(batch: Any) -> str:

@@ -113,6 +113,9 @@ def _give_optimizer(strategy: Any, state: dict[str, Any]) -> None:
     weights = dict(strategy.model.named_parameters())
     optimizer = strategy.optimizer
     for group, kept in zip(optimizer.param_groups, state["groups"], strict=True):
+        rates = kept["lr"], kept.get("initial_lr", 0.0)  # a schedule reads them before the first batch
+        if not all(isinstance(rate, int | float | Tensor) for rate in rates):
+            raise ValueError(f"optimizer: expected learning rates that are numbers, got {rates!r:.80}")
         group.clear()  # a schedule that ended took its own settings with it
         group.update({**kept, "params": [weights[name] for name in kept["params"]]})
     optimizer.state.clear()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -132,6 +133,14 @@ def test_a_state_of_other_kinds_is_refused_even_with_a_right_checksum(state: str
         assert number(tmp_path) == 1
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    *_, newest = saved(tmp_path)
+    (newest / "state.json").unlink()
+    os.mkfifo(newest / "state.json")
+    with pytest.warns(UserWarning, match=r"state.json: can't be read \(a pipe\)"):
+        assert number(tmp_path) == 1
+
+
 def test_several_damaged_ones_are_passed_over(tmp_path: Path) -> None:
     _, first, second = saved(tmp_path)
     for path in (first, second):
@@ -156,7 +165,7 @@ def test_if_all_are_damaged_an_error_says_so_and_none_is_touched(tmp_path: Path)
     for path in saved(tmp_path):
         (path / "tensors.safetensors").unlink()
     for _ in range(2):
-        with pytest.raises(Damaged, match=r"no whole checkpoint in .*; delete that folder to start from the beginning"):
+        with pytest.raises(Damaged, match=r"expected a whole checkpoint, got none: .*; delete that folder to start"):
             CheckpointFolder(tmp_path).newest()
 
 

@@ -43,20 +43,20 @@ def nested(depth: int) -> list[Any]:
 
 
 @st.composite
-def edited(draw: DrawFn, document: Any, most: int = 3) -> Any:
+def edited(draw: DrawFn, document: Any, most: int = 3, junk: SearchStrategy[Any] = JUNK) -> Any:
     """Change some places of a document: another value, none, one more, twice."""
     holder = [deepcopy(document)]
     for _ in range(draw(st.integers(1, most))):
         parent, key = draw(st.sampled_from(_places(holder)))
         change = draw(st.sampled_from(["replace", "replace", "delete", "add", "copy", "wrap"]))
         if change == "replace" or parent is holder:
-            parent[key] = draw(JUNK)
+            parent[key] = draw(junk)
         elif change == "delete":
             del parent[key]
         elif change == "add" and isinstance(parent, dict):
-            parent[draw(TEXTS)] = draw(JUNK)
+            parent[draw(TEXTS)] = draw(junk)
         elif change in ("add", "copy") and isinstance(parent, list):
-            parent.insert(key, draw(JUNK) if change == "add" else deepcopy(parent[key]))
+            parent.insert(key, draw(junk) if change == "add" else deepcopy(parent[key]))
         else:
             parent[key] = [parent[key]]
     return holder[0]
