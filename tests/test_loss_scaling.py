@@ -50,8 +50,7 @@ def test_memory_iterations_are_clipped_at_aims_own_norm(train: Train) -> None:
 # Loss scaling
 
 
-@pytest.mark.parametrize("size", [None, 3])
-@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize(("beside", "size"), [*((beside, 3) for beside in BESIDE), ("alone", None), ("paper", None)])
 def test_a_scaled_loss_gives_the_same_weights(train: Train, beside: str, size: int | None) -> None:
     seen = Watch(), Watch()
     whole = train(*BESIDE[beside](), seen[0], model=Network)
