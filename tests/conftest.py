@@ -1,5 +1,6 @@
 """What several test files share: small benchmarks and training on them, tiny models and small text tasks."""
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Callable
@@ -29,6 +30,12 @@ from avalanche_aim.text import TextExample, TextTask
 
 settings.register_profile("repository", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("repository")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what imports made out of later garbage collections: looking through it takes longer than most tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,5 @@
-"""Runs of test_distributed.py: the same in one process and, as a program, in each of several."""
+"""Runs of test_distributed.py: the same in one process and in each of several."""
 
-import multiprocessing
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,8 +33,6 @@ from avalanche_aim.merging import AdaptiveInterval, FixedInterval
 from avalanche_aim.text import LengthGrouping, TextExample
 
 PROCESSES = 2
-TOGETHER, TO_END = 600, 60
-"""Seconds that all runs may take, and the first process to end after the second; a busy machine needs them."""
 BATCH = 4
 """Examples of an iteration, of all processes together."""
 
@@ -316,30 +311,13 @@ RUNS: dict[str, Callable[[], dict[str, Any]]] = {
 """Those of several processes and of one."""
 
 
-def all_runs(number: int, folder: Path) -> None:
+def all_runs(folder: Path) -> None:
     """Be one of the processes: run everything, keep what there is to compare, and fail at the end in the second."""
-    with (folder / f"log-{number}").open("w") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    os.environ.update(RANK=str(number), LOCAL_RANK=str(number))
-    initialise()
     torch.set_num_threads(1)
+    initialise()
     for name, run in RUNS.items():
         torch.save(run(), folder / f"{name}-{rank()}.pt")
     torch.save(comparison(folder / "comparison"), folder / f"comparison-{rank()}.pt")
     torch.save(refusals(), folder / f"refusals-{rank()}.pt")
     language_run("tiny", aim(), failing=True)
     end()
-
-
-if __name__ == "__main__":
-    # The processes are forked from one that has imported everything, which takes longer than the runs.
-    fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=all_runs, args=(number, Path(sys.argv[1]))) for number in range(PROCESSES)]
-    for process in processes:
-        process.start()
-    processes[1].join(TOGETHER)
-    processes[0].join(TO_END)
-    (Path(sys.argv[1]) / "codes").write_text(" ".join(str(process.exitcode) for process in processes))
-    for process in processes:
-        process.kill()

@@ -12,7 +12,7 @@ from avalanche_aim.experiments.comparison import Checkpoints
 from avalanche_aim.experiments.cost import CostMeter
 from avalanche_aim.experiments.progress import Progress
 
-STRATEGIES = ("aim", "averaging", "joint", "lwf")
+STRATEGIES = ("aim", "averaging", "joint")
 
 
 class PowerCut(BaseException):

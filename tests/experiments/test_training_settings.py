@@ -56,7 +56,7 @@ def test_every_strategy_trains_with_all_of_them(name: str, llama: LanguageModel,
     if name == "gem":
         pytest.importorskip("quadprog")
     llama.autocast, spy = torch.float16, spied(name)
-    result = run(name, llama, text_benchmark(closed_tasks, llama.tokenizer), replace(EVERYTHING, epochs=1))
+    result = run(name, llama, text_benchmark(closed_tasks, llama.tokenizer), EVERYTHING)
     assert len(result.r) == 2
     assert all(bool(p.isfinite().all()) for p in spy.strategy.model.parameters())
     step = GradientStep.of(spy.strategy)
@@ -64,7 +64,7 @@ def test_every_strategy_trains_with_all_of_them(name: str, llama: LanguageModel,
     assert spy.rates[:2] == pytest.approx([0.0, 0.5e-3])
 
 
-@pytest.mark.parametrize("name", ["naive", "replay", "aim", "ewc", "agem"])
+@pytest.mark.parametrize("name", ["aim", "ewc", "agem"])
 def test_micro_batches_give_the_result_of_the_whole_batch(
     name: str, trained_llama: Trained, without_dropout: Any
 ) -> None:
