@@ -1,0 +1,39 @@
+"""Processes that are forked from one that has imported everything: imports take longer than what the tests run."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from avalanche_aim.__main__ import main
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["distributed_runs"])  # the whole package, and what Avalanche imports
+
+
+def forked(target: Callable[..., Any], log: Path, environment: dict[str, str], *arguments: Any) -> ForkServerProcess:
+    """Start a function in a process of its own.
+
+    :param target: a function of a module.
+    :param log: the file that gets what it prints.
+    :param environment: its variables, besides this process's.
+    :param arguments: of the function.
+    """
+    process = CONTEXT.Process(target=_run, args=(target, log, {**os.environ, **environment}, *arguments))
+    process.start()
+    return process
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Be ``python -m avalanche_aim``."""
+    raise SystemExit(main(arguments))
+
+
+def _run(target: Callable[..., Any], log: Path, environment: dict[str, str], *arguments: Any) -> None:
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    target(*arguments)
