@@ -10,7 +10,8 @@ from typing import Any
 from avalanche_aim.__main__ import main
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["distributed_runs"])  # the whole package, and what Avalanche imports
+# Modules that are found without the test folders in the path, which the first process doesn't get.
+CONTEXT.set_forkserver_preload(["avalanche_aim.experiments.comparison", "torch.distributed.fsdp"])
 
 
 def forked(target: Callable[..., Any], log: Path, environment: dict[str, str], *arguments: Any) -> ForkServerProcess:

@@ -1,5 +1,6 @@
 """Two processes that train together, against each other and against one process with the whole batch."""
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -144,7 +145,7 @@ def test_a_process_that_fails_ends_the_others(folder: Path, both: Any) -> None:
     both("refusals")  # all was well until then
     logs = [(folder / f"log-{rank}").read_text() for rank in range(PROCESSES)]
     assert "this process was told to fail" in logs[1]
-    assert "Connection closed by peer" in logs[0]
+    assert re.search("Connection (closed|reset) by peer", logs[0])
     assert (folder / "codes").read_text() == "1 1"
 
 
