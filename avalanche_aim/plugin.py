@@ -66,11 +66,12 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     :param window: learning signals that are kept (L_w).
     :param threshold_factor: of the mean historical loss, for the forgetting threshold.
     :param memory_optimizer: whose optimizer state fine-tunes on the memory: "shared", "fresh" or "own".
-    :param memory_batch_size: examples of a memory batch; the training batch size by default.
+    :param memory_batch_size: examples of a memory batch: a count (int) or a share of the training batch (float in
+        (0, 1]).
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; infinity for none.
     :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
     :param monitor_every: iterations from one historical loss to the next.
-    :param monitor_batch_size: examples of its batch; those of a memory batch by default.
+    :param monitor_batch_size: examples of its batch, likewise; those of a memory batch by default.
     :param relax_below: while the last historical loss was below this share of the threshold, the next one waits twice
         as long; 0 for never.
     :param diagnosis: recognises oscillation and stagnation; a :class:`~avalanche_aim.merging.Diagnosis` of other
@@ -90,11 +91,11 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         window: int | None = None,
         threshold_factor: float | None = None,
         memory_optimizer: MemoryOptimizer | None = None,
-        memory_batch_size: int | None = None,
+        memory_batch_size: int | float | None = None,
         max_grad_norm: float | None = None,
         monitor_mode: str | None = None,
         monitor_every: int | None = None,
-        monitor_batch_size: int | None = None,
+        monitor_batch_size: int | float | None = None,
         relax_below: float | None = None,
         diagnosis: Diagnosis | None = None,
         seed: int = 0,
@@ -118,7 +119,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         self.rehearsal = Rehearsal(
             self.memory,
             MemoryFineTuning(memory_optimizer or chosen.memory_optimizer, norm),
-            memory_batch_size,
+            chosen.memory_batch_size if memory_batch_size is None else memory_batch_size,
             monitor_mode or chosen.monitor_mode,
             seed,
             monitor_batch_size,

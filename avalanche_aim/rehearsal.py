@@ -26,10 +26,11 @@ class Rehearsal:
 
     :param memory: what is rehearsed.
     :param fine_tuning: how the memory iterations are taken.
-    :param batch_size: examples of a memory batch, or None for the strategy's training batch size.
+    :param batch_size: examples of a memory batch: a count (int), a share of the strategy's training batch (float), or
+        None for as many as that has.
     :param monitor_mode: the model's mode for the historical loss: "eval", or "train" to leave it as in training.
     :param seed: of the choice of batches and of dropout in these passes.
-    :param monitor_batch_size: examples of the historical loss's batch, or None for those of a memory batch.
+    :param monitor_batch_size: examples of the historical loss's batch, likewise; None for those of a memory batch.
     :raises ValueError: for an unknown mode or a batch size below 1.
     """
 
@@ -37,15 +38,17 @@ class Rehearsal:
         self,
         memory: RehearsalMemory,
         fine_tuning: MemoryFineTuning,
-        batch_size: int | None,
+        batch_size: int | float | None,
         monitor_mode: str,
         seed: int,
-        monitor_batch_size: int | None = None,
+        monitor_batch_size: int | float | None = None,
     ) -> None:
         if monitor_mode not in ("eval", "train"):
             raise ValueError(f"monitor_mode: expected 'eval' or 'train', got {monitor_mode!r}")
         for name, size in (("memory_batch_size", batch_size), ("monitor_batch_size", monitor_batch_size)):
-            if size is not None and size < 1:
+            if isinstance(size, float) and not 0.0 < size <= 1.0:
+                raise ValueError(f"{name}: expected a share of the training batch in (0, 1], got {size}")
+            if size is not None and size < 1 and not isinstance(size, float):
                 raise ValueError(f"{name}: expected at least 1 example or None, got {size}")
         self.memory = memory
         self.fine_tuning = fine_tuning
@@ -73,7 +76,7 @@ class Rehearsal:
             _kept_batch(strategy),
             torch.no_grad(),
         ):
-            size = self.monitor_batch_size or strategy.train_mb_size
+            size = _examples(self.monitor_batch_size, strategy)
             batch = self.memory.batch(min(size, self._monitor_limit or size), self._monitor_rows)
             loss, fits = halving(
                 lambda n: float(_loss(strategy, _first(batch, n), GradientStep.of(strategy)).detach()),
@@ -107,7 +110,7 @@ class Rehearsal:
 
     def _gradients(self, strategy: Any, weights: list[Tensor]) -> Tensor:
         """Draw a batch, make its gradients, and return its loss, detached."""
-        batch = self.memory.batch(self.batch_size or strategy.train_mb_size, self._merge_rows)
+        batch = self.memory.batch(_examples(self.batch_size, strategy), self._merge_rows)
         own = GradientStep.of(strategy)
         size = min(self._micro_batch or own.micro_batch_size or len(batch[0]), len(batch[0]))
 
@@ -152,6 +155,14 @@ class Rehearsal:
         self._merge_noise.load_state_dict(state["merge_noise"])
         self._monitor_limit, self._micro_batch = state["limits"]
         self.fine_tuning.load_state_dict(state["fine_tuning"], weights)
+
+
+def _examples(size: int | float | None, strategy: Any) -> int:
+    """How many examples a batch of the memory has."""
+    whole: int = strategy.train_mb_size
+    if isinstance(size, float):
+        return max(1, round(size * whole))
+    return size or whole
 
 
 def _loss(strategy: Any, batch: Any, step: GradientStep) -> Tensor:

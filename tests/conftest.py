@@ -1,8 +1,9 @@
 """What several test files share: small benchmarks and training on them, tiny models and small text tasks."""
 
+import gc
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -17,6 +18,7 @@ from avalanche.logging import BaseLogger
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 from hypothesis import settings
+from small_tasks import MOODS, TOPICS, closed_task, open_task
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -28,6 +30,17 @@ from avalanche_aim.text import TextExample, TextTask
 
 settings.register_profile("repository", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("repository")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what imports made out of later garbage collections: looking through it takes longer than most tests."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let everything be collected at the end; some libraries complain of what is left."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -142,38 +155,6 @@ def train(three_tasks: Any) -> Callable[..., Any]:
 
 REPOSITORY = Path(avalanche_aim.__file__).parents[1]
 MODELS = ("tiny", "tiny-t5")
-MOODS = ("bad", "good", "very bad", "very good")  # two labels begin with the same token
-TOPICS = ("good", "music", "sport of kings")  # one label is a mood as well; lengths differ
-NOUNS = ("soup", "film", "old dog", "garden", "long way home", "lamp", "tea", "quiet street by the river")
-WORDS = ("red", "green", "blue", "warm", "cold", "dry")
-
-
-def closed_task(name: str, labels: Sequence[str], cue: str, sizes: tuple[int, int, int]) -> TextTask:
-    """Return a task whose prompts differ in length and in each of which the label follows from one word."""
-
-    def examples(split: str, size: int) -> tuple[TextExample, ...]:
-        return tuple(
-            TextExample(
-                f"The {NOUNS[i % 8]} is {WORDS[i % len(labels)]}, {split} {i}.\n{cue}:", (labels[i % len(labels)],)
-            )
-            for i in range(size)
-        )
-
-    parts = [examples(split, size) for split, size in zip(("train", "dev", "test"), sizes, strict=True)]
-    return TextTask(name, *parts, tuple(labels))
-
-
-def open_task(name: str, sizes: tuple[int, int, int]) -> TextTask:
-    """Return a task of open generation, whose answers differ in length. The first test rows stand in training."""
-
-    def example(i: int) -> TextExample:
-        return TextExample(f"Name thing {i} of the {NOUNS[i % 8]}:", (" ".join(WORDS[i % 3 : i % 3 + 1 + i % 4]),))
-
-    train, dev, test = sizes
-    unseen = range(train, train + dev + (test + 1) // 2)
-    seen = tuple(map(example, range(test // 2)))
-    later = tuple(map(example, unseen))
-    return TextTask(name, tuple(map(example, range(train))), later[:dev], seen + later[dev:], None)
 
 
 @pytest.fixture(scope="session")

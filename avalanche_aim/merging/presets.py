@@ -24,6 +24,7 @@ class Preset:
     :param memory_optimizer: whose optimizer state fine-tunes on the memory.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped.
     :param monitor_mode: "eval" (no dropout) or "train" for the historical loss.
+    :param memory_batch_size: examples of a memory batch, as a share of the training batch.
     :param monitor_every: iterations from one historical loss to the next.
     :param relax_below: share of the threshold below which that distance doubles.
     """
@@ -36,6 +37,7 @@ class Preset:
     memory_optimizer: MemoryOptimizer
     max_grad_norm: float
     monitor_mode: str
+    memory_batch_size: float = 1.0
     monitor_every: int = 1
     relax_below: float = 0.0
 
@@ -54,9 +56,14 @@ _PAPER = Preset(
 
 PRESETS: dict[str, Preset] = {
     "paper": _PAPER,
-    # 0.15 memory iterations and a quarter of the monitoring an iteration: together a quarter of a training step.
+    # Many small memory iterations rather than few whole ones, whose short τ_past leaves merges to undo training: 0.6
+    # of a quarter batch and a quarter of the monitoring an iteration are 0.15 of a training step in examples.
     "economical": replace(
-        _PAPER, schedule=partial(AdaptiveInterval, memory_ratio=0.15), monitor_every=4, relax_below=0.5
+        _PAPER,
+        schedule=partial(AdaptiveInterval, memory_ratio=0.6),
+        memory_batch_size=0.25,
+        monitor_every=4,
+        relax_below=0.5,
     ),
     "reference": Preset(
         schedule=ReferenceInterval,

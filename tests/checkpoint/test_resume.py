@@ -105,6 +105,8 @@ POINTS = {
     "the end": 3 * (ITERATIONS + 1) - 1,
 }
 """Number of the checkpoint: there is one before each iteration, and one after the last of each experience."""
+TELLING = ("the border of epochs", "right after a merge", "the end of an experience", "the last experience")
+CASES = [(kind, point) for kind in RUNS for point in (POINTS if kind == "aim" else TELLING)]
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +126,7 @@ def finished(three_tasks: Any, tmp_path_factory: pytest.TempPathFactory) -> Call
     return get
 
 
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("kind", RUNS)
+@pytest.mark.parametrize(("kind", "point"), CASES)
 def test_it_ends_the_same_to_the_bit(
     kind: str, point: str, finished: Callable[..., Any], tmp_path: Path, same: Same
 ) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,12 +201,22 @@ def interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the naive strategy once; return the comparison's folder. Copy it before use."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AVALANCHE_AIM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        assert main([*TINY, "--save-models", "--out", str(folder), "--strategies", "naive"]) == 0
+    return folder
+
+
 @pytest.mark.parametrize("where", ["training", "evaluation", "save", "model"])
 def test_ctrl_c_ends_with_status_130_and_one_line_and_what_is_finished_stays(
-    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    where: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     arguments = [*TINY, "--save-models", "--out", str(tmp_path)]
-    assert main([*arguments, "--strategies", "naive"]) == 0
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
     capsys.readouterr()
     with monkeypatch.context() as patch:

@@ -1,11 +1,11 @@
 """A comparison in a process that is killed goes on where it was, to the results of one that was not."""
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from forked import command, forked
 
 from avalanche_aim.__main__ import main
 
@@ -33,17 +33,17 @@ def measured(folder: Path) -> dict[str, Any]:
 
 def test_a_killed_comparison_goes_on_to_the_results_of_an_undisturbed_one(tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-m", "avalanche_aim", *ARGUMENTS, "--out", str(killed)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not finished(killed) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        process.kill()
+    process = forked(command, tmp_path / "log", {}, [*ARGUMENTS, "--out", str(killed)])
+    deadline = time.monotonic() + 120
+    while not finished(killed) and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.join()
     before = {path: path.read_bytes() for path in (killed / "runs").glob("naive_*.json")}
     assert {"naive"} <= finished(killed) < set(STRATEGIES)
     assert not (killed / "results.json").exists()
 
-    # The same command, in this process: another one takes seconds for imports alone.
+    # The same command, in this process.
     assert main([*ARGUMENTS, "--out", str(killed)]) == 0
     assert {path: path.read_bytes() for path in before} == before
     assert main([*ARGUMENTS, "--out", str(whole)]) == 0

@@ -15,7 +15,7 @@ from avalanche_aim.experiments import Settings, run, single_task, single_task_sc
 from avalanche_aim.experiments.single_task import common_key, read_score, task_key, write_score
 from avalanche_aim.text import LanguageModel, TextExample, TextTask, text_benchmark
 
-SETTINGS = Settings(epochs=2, batch_size=4, learning_rate=0.02)
+SETTINGS = Settings(batch_size=4, learning_rate=0.02)
 NAMES = ["fruits", "tools", "places"]
 LABELS = {"fruits": ("apple", "pear"), "tools": ("saw", "hammer", "apple"), "places": None}
 
@@ -147,13 +147,20 @@ def test_further_references_and_the_metric_change_the_key(model: LanguageModel) 
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"score": "high"}', '{"score": NaN}', '{"score": 101}', "{}"])
+def test_corrupt_file_holds_no_score(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "score.json"
+    file.write_text(content)
+    with pytest.warns(UserWarning, match="holds no single-task score"):
+        assert read_score(file) is None
+
+
 def test_corrupt_file_is_measured_again_with_a_warning(
-    model: LanguageModel, measured: list[str], tmp_path: Path, content: str
+    model: LanguageModel, measured: list[str], tmp_path: Path
 ) -> None:
     benchmark = make_benchmark(model, NAMES[:1])
     scores = single_task_scores(model, benchmark, SETTINGS, tmp_path, progress=False)
     (file,) = tmp_path.iterdir()
-    file.write_text(content)
+    file.write_text("{")
     with pytest.warns(UserWarning, match="holds no single-task score"):
         assert single_task_scores(model, benchmark, SETTINGS, tmp_path, progress=False) == scores
     assert measured == ["fruits", "fruits"]

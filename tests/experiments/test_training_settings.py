@@ -18,6 +18,7 @@ Trained = tuple[LanguageModel, Any]
 SETTINGS = Settings(batch_size=4, eval_batch_size=5, learning_rate=1e-3, memory=4)
 EVERYTHING = replace(SETTINGS, epochs=2, micro_batch_size=3, max_grad_norm=1.0, schedule="linear", warmup=2)
 IN_PARTS = [name for name, strategy in STRATEGIES.items() if not strategy.whole_batch]
+MERGING = ("aim", "aim-reference", "aim-economical", "aim-replay", "fixed-interval", "random-interval", "single-merge")
 
 
 class Spy(SupervisedPlugin):
@@ -50,7 +51,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Spy]:
     return add
 
 
-@pytest.mark.parametrize("name", IN_PARTS)
+@pytest.mark.parametrize("name", [name for name in IN_PARTS if name == "aim" or name not in MERGING])
 def test_every_strategy_trains_with_all_of_them(name: str, llama: LanguageModel, closed_tasks: Any, spied: Any) -> None:
     if name == "gem":
         pytest.importorskip("quadprog")
@@ -63,7 +64,7 @@ def test_every_strategy_trains_with_all_of_them(name: str, llama: LanguageModel,
     assert spy.rates[:2] == pytest.approx([0.0, 0.5e-3])
 
 
-@pytest.mark.parametrize("name", ["naive", "replay", "aim", "ewc", "agem"])
+@pytest.mark.parametrize("name", ["aim", "ewc", "agem"])
 def test_micro_batches_give_the_result_of_the_whole_batch(
     name: str, trained_llama: Trained, without_dropout: Any
 ) -> None:

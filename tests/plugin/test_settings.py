@@ -134,8 +134,19 @@ def test_monitoring_every_few_iterations_takes_and_records_only_those_losses(tra
     assert [m.iteration for m in plugin.history.merges] == [12, 12]
 
 
+@pytest.mark.parametrize("size", [0, -1, 0.0, 1.5, float("nan")])
+@pytest.mark.parametrize("name", ["memory_batch_size", "monitor_batch_size"])
+def test_a_batch_size_out_of_range_is_refused(name, size):
+    with pytest.raises(ValueError, match=f"{name}: expected .* got {size}"):
+        AIMMergingPlugin(**{name: size})
+
+
 def test_the_economical_preset_takes_a_fraction_of_the_passes(train):
     plugin = merging(preset="economical", schedule=PRESETS["economical"].schedule())
+    sizes = []
+    drawn = plugin.memory.batch
+    plugin.memory.batch = lambda size, generator: sizes.append(size) or drawn(size, generator)
     train(plugin, epochs=4)
-    assert [(m.elapsed, m.memory_iterations) for m in plugin.history.merges] == [(8, 1)] * 4
+    assert [(m.elapsed, m.memory_iterations) for m in plugin.history.merges] == [(8, 5)] * 4
+    assert set(sizes) == {2}  # a quarter of the training batch, in monitoring too
     assert [r.iteration for r in plugin.history.iterations] == [4, 8, 12, 16] * 2

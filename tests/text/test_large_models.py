@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_aim import AIMMergingPlugin, GradientStep, LanguageModel, text_benchmark
+from avalanche_aim.merging import FixedInterval
 from avalanche_aim.text.loading import stays_put
 
 NAMES = ("tiny", "tiny-t5")
@@ -65,8 +66,8 @@ def test_checkpointed_models_merge_and_can_be_copied(name: str, tasks: Any, stra
         model = deepcopy(LanguageModel.from_pretrained(name, gradient_checkpointing=checkpointing))
         benchmark = text_benchmark(tasks, model.tokenizer)
         torch.manual_seed(0)
-        plugin = AIMMergingPlugin(memory=4)
-        strategy = strategy_of(model, plugins=[GradientStep(2), plugin], train_epochs=4)
+        plugin = AIMMergingPlugin(memory=4, schedule=FixedInterval(2))
+        strategy = strategy_of(model, plugins=[GradientStep(2), plugin])
         for experience in benchmark.train_stream:
             strategy.train(experience)
         assert plugin.history.merges
@@ -139,8 +140,8 @@ def test_a_model_partly_on_disk_has_the_gradients_of_the_whole(
 
 def test_a_model_partly_on_disk_trains_and_merges(folder: str, tmp_path: Path, tasks: Any, strategy_of: Any) -> None:
     model = deepcopy(spread(folder, tmp_path, autocast=torch.bfloat16))
-    plugin = AIMMergingPlugin(memory=4)
-    strategy = strategy_of(model, plugins=[GradientStep(2), plugin], train_epochs=4)
+    plugin = AIMMergingPlugin(memory=4, schedule=FixedInterval(2))
+    strategy = strategy_of(model, plugins=[GradientStep(2), plugin])
     for experience in text_benchmark(tasks, model.tokenizer).train_stream:
         strategy.train(experience)
     assert plugin.history.merges

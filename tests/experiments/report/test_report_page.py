@@ -83,9 +83,10 @@ def test_what_was_diagnosed_stands_under_the_signals(markup: str) -> None:
 
 def test_many_strategies_and_tasks_fit(tmp_path: Path) -> None:
     tasks = [f"task-{number}" for number in range(15)]
-    markup = page(Report.read(comparison(tmp_path, tuple(STRATEGIES), 1, tasks)))
+    strategies = tuple(STRATEGIES)[:12]
+    markup = page(Report.read(comparison(tmp_path, strategies, 1, tasks)))
     checked(markup)
-    assert markup.count("Heat map of R of ") == 2 * len(STRATEGIES) and "nan" not in re.findall(r'\bd="[^"]*"', markup)
+    assert markup.count("Heat map of R of ") == 2 * len(strategies) and "nan" not in re.findall(r'\bd="[^"]*"', markup)
 
 
 def test_equal_zero_scores_and_a_single_task_are_drawn(tmp_path: Path) -> None:
