@@ -53,6 +53,8 @@ def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], skipped: 
         plugins.give(plugin, kept, strategy.model)
     if plugins.has_own_state(strategy):
         strategy.load_state_dict(state["strategy"])
+    if not isinstance(state["stop"], bool):
+        raise ValueError(f"stop: expected true or false, got {state['stop']!r:.80}")
     strategy._stop_training = state["stop"]
     set_random_state(state["random"], strategy.device)
 

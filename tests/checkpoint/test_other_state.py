@@ -36,6 +36,7 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "optimizer": (lambda s: s["optimizer"].update(groups=None), "TypeError"),
     "rate": (lambda s: s["optimizer"]["groups"][0].update(lr="a"), "expected learning rates that are numbers"),
     "memory": (lambda s: s["memories"].append({}), "ValueError"),
+    "stop": (lambda s: s.update(stop="no"), "stop: expected true or false"),
     "plugin": (lambda s: s["plugins"].insert(0, ["Other", {}]), "plugins: expected Other"),
     "history": (lambda s: s["plugins"][1][1]["history"].clear(), "expected a history"),
 }
