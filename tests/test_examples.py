@@ -11,7 +11,7 @@ import pytest
 import avalanche_aim
 
 EXAMPLES = Path(avalanche_aim.__file__).parents[1] / "examples"
-SMOKE = ["--model", "tiny", "--train-per-task", "16", "--eval-per-task", "8"]
+SMOKE = ["--model", "tiny", "--train-per-task", "16", "--eval-per-task", "4"]
 STRATEGIES = ("naive", "replay", "aim")
 FILES = {"results.json", "runs", "R.png", "signals_aim_order-1_seed-0.png"}
 RUNS = {
@@ -79,7 +79,7 @@ def test_every_example_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 def test_examples_about_the_method_write_their_plot_and_numbers(
     name: str, arguments: list[str], files: set[str], tmp_path: Path
 ) -> None:
-    epochs = ["--batch-size", "4", "--epochs", "3"]
+    epochs = ["--batch-size", "4", "--epochs", "2"]
     assert load(name).main([*SMOKE, *epochs, *arguments, "--out", str(tmp_path)]) == 0
     assert files <= {path.name for path in tmp_path.iterdir()}
 
