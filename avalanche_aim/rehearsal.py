@@ -26,8 +26,7 @@ class Rehearsal:
 
     :param memory: what is rehearsed.
     :param fine_tuning: how the memory iterations are taken.
-    :param batch_size: examples of a memory batch: a count (int), a share of the strategy's training batch (float), or
-        None for as many as that has.
+    :param batch_size: examples of a memory batch: a count (int) or a share of the strategy's training batch (float).
     :param monitor_mode: the model's mode for the historical loss: "eval", or "train" to leave it as in training.
     :param seed: of the choice of batches and of dropout in these passes.
     :param monitor_batch_size: examples of the historical loss's batch, likewise; None for those of a memory batch.
@@ -38,7 +37,7 @@ class Rehearsal:
         self,
         memory: RehearsalMemory,
         fine_tuning: MemoryFineTuning,
-        batch_size: int | float | None,
+        batch_size: int | float,
         monitor_mode: str,
         seed: int,
         monitor_batch_size: int | float | None = None,
@@ -48,12 +47,12 @@ class Rehearsal:
         for name, size in (("memory_batch_size", batch_size), ("monitor_batch_size", monitor_batch_size)):
             if isinstance(size, float) and not 0.0 < size <= 1.0:
                 raise ValueError(f"{name}: expected a share of the training batch in (0, 1], got {size}")
-            if size is not None and size < 1 and not isinstance(size, float):
+            if isinstance(size, int) and size < 1:
                 raise ValueError(f"{name}: expected at least 1 example or None, got {size}")
         self.memory = memory
         self.fine_tuning = fine_tuning
         self.batch_size = batch_size
-        self.monitor_batch_size = monitor_batch_size or batch_size
+        self.monitor_batch_size = batch_size if monitor_batch_size is None else monitor_batch_size
         self.monitor_in_eval = monitor_mode == "eval"
         # One stream each: how often merges happen must not change what monitoring sees.
         self._monitor_rows = torch.Generator().manual_seed(seed)
@@ -157,12 +156,9 @@ class Rehearsal:
         self.fine_tuning.load_state_dict(state["fine_tuning"], weights)
 
 
-def _examples(size: int | float | None, strategy: Any) -> int:
+def _examples(size: int | float, strategy: Any) -> int:
     """How many examples a batch of the memory has."""
-    whole: int = strategy.train_mb_size
-    if isinstance(size, float):
-        return max(1, round(size * whole))
-    return size or whole
+    return max(1, round(size * strategy.train_mb_size)) if isinstance(size, float) else size
 
 
 def _loss(strategy: Any, batch: Any, step: GradientStep) -> Tensor:

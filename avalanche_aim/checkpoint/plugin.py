@@ -10,16 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import avalanche
 import torch
 from avalanche.models.utils import avalanche_model_adaptation
 from avalanche.training.plugins import SupervisedPlugin
 from avalanche.training.templates.base_sgd import PeriodicEval
 from torch import Tensor
 
-from .. import __version__
 from ..data_order import DataOrder, OrderedLoader
 from ..distributed import DataParallel, agreed, is_main, meet
+from ..versions import versions
 from . import state as training
 from .folder import Checkpoint, CheckpointFolder
 from .identity import differences, experiences, identity, problem_with, refuse_another_run
@@ -200,10 +199,10 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             _count(state, "batch")
             if not isinstance(state["next"], str):
                 raise ValueError(f"next: expected a batch's checksum, got {state['next']!r:.80}")
-            others = state["versions"] if state["versions"] != _versions() else None
+            others = state["versions"] if state["versions"] != versions() else None
             self._evaluated = [[str(name), int(place)] for name, place in state["evaluated"]]
         if others is not None:
-            warnings.warn(f"{checkpoint.path} was written with {others}, this is {_versions()}: the run goes on, but "
+            warnings.warn(f"{checkpoint.path} was written with {others}, this is {versions()}: the run goes on, but "
                           "perhaps not to the same bits", stacklevel=3)  # fmt: skip
         _adapt(strategy, self._stream[: number + 1], self._evaluated)
         # What comes before the first batch is done again and needs this: a replay plugin its memory, say.
@@ -236,7 +235,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                              "checkpoint names by their rows; got one that was filled otherwise")  # fmt: skip
         state = {
             "identity": self._identity,
-            "versions": _versions(),
+            "versions": versions(),
             "experience": number,
             "epoch": epoch,
             "batch": done,
@@ -335,7 +334,3 @@ def _adapt(strategy: Any, trained: Iterable[Any], evaluated: Iterable[list[Any]]
 
 def _periodic(strategy: Any) -> PeriodicEval:
     return next(plugin for plugin in strategy.plugins if isinstance(plugin, PeriodicEval))
-
-
-def _versions() -> dict[str, str]:
-    return {"avalanche_aim": __version__, "avalanche": avalanche.__version__, "torch": str(torch.__version__)}

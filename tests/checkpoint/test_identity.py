@@ -137,7 +137,7 @@ def test_what_the_user_says_of_a_run_must_be_the_same(stream: Any, tmp_path: Pat
 
 def test_another_version_of_a_library_is_said(stream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Run(stream).train(CheckpointPlugin(tmp_path))
-    monkeypatch.setattr(plugin_module, "_versions", lambda: {"torch": "99.0"})
+    monkeypatch.setattr(plugin_module, "versions", lambda: {"torch": "99.0"})
     with pytest.warns(UserWarning, match=r"this is \{'torch': '99\.0'\}: .* perhaps not to the same bits"):
         Run(stream).train(CheckpointPlugin(tmp_path))
 
