@@ -78,7 +78,8 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--checkpoint-every", type=int, metavar="N", help="save an unfinished run every N iterations too")
     add("--checkpoint-minutes", type=float, metavar="MINUTES", default=Checkpoints.minutes,
         help="save an unfinished run so often; a rerun goes on there")  # fmt: skip
-    add("--out", type=Path, default=Path("results"), help="folder for results, histories and plots; a rerun goes on")
+    add("--out", type=Path, default=Path("results"),
+        help="folder for results, histories and plots; a rerun goes on, commands at once share its runs out")  # fmt: skip
     shown = {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS) if f.name not in ("data", "orders")}
     p.set_defaults(**{**shown, **defaults})
     return p
@@ -148,6 +149,9 @@ def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 def _show(comparison: Comparison, out: Path) -> None:
     for failure in comparison.failures:
         print(f"{failure.strategy}, order {failure.order}, seed {failure.seed} failed: {failure.error}")
+    if comparison.elsewhere:
+        print(f"Other commands are still making {len(comparison.elsewhere)} of these runs in {out}; once they have "
+              f"ended, python -m avalanche_aim report {out} shows all.")  # fmt: skip
     if not comparison.results:
         return
     configuration = comparison.configuration

@@ -12,13 +12,17 @@ from avalanche.benchmarks import CLScenario
 from ..checkpoint import CheckpointFolder, CheckpointPlugin
 from ..distributed import count, from_main, is_main, machine_first
 from ..text import LanguageModel
+from .claims import Claims
 from .configuration import Configuration
 from .models import save_trained
 from .progress import progress_bar
 from .runner import Result, batch_of_process, examples_of, run
 from .single_task import single_task_scores
-from .store import Failure, RunStore
+from .store import Failure, RunStore, stem
 from .where import one_line
+
+Key = tuple[int, str, str]
+"""Seed, order and strategy of a run."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,9 @@ class Comparison:
     not stop the others. What can't be written (the disk is full) is kept in memory and tried again after each run.
     Everything that can be checked is checked here, before training starts.
 
+    Other commands may work in the same folder at the same time, also on other machines that see it: each run is made by
+    the one that comes to it first.
+
     Several processes (:mod:`avalanche_aim.distributed`) share every run out; the first one keeps the folder. A run that
     fails then ends the comparison, since it may have failed in one of them alone.
 
@@ -63,11 +70,14 @@ class Comparison:
         self.checkpoints = checkpoints
         self.store = RunStore(folder)
         batch_of_process(configuration.batch_size)
-        self.ended: dict[tuple[int, str, str], Result | Failure | None] = from_main(self._finished)
+        self._claims = Claims(self.store.runs)
+        self.ended: dict[Key, Result | Failure | None] = from_main(self._finished)
         self.streams: dict[str, CLScenario] = {}
         self.problems: list[str] = []
         """What could not be written, in one line each."""
-        self._unsaved: dict[tuple[int, str, str], Result | Failure] = {}
+        self.elsewhere: list[Key] = []
+        """What other commands were still making in this folder when :meth:`run` ended."""
+        self._unsaved: dict[Key, Result | Failure] = {}
         self._model: tuple[int, LanguageModel] | None = None
         self._single: dict[tuple[int, str], list[float]] = {}
         if self._pending():
@@ -94,25 +104,52 @@ class Comparison:
         pending = self._pending()
         bar = progress_bar(sum(self._examples(*key) for key in pending), progress and bool(pending))
         try:
-            for number, (seed, order, name) in enumerate(pending, start=1):
-                end = bar.n + self._examples(seed, order, name)
-                label = f"{number}/{len(pending)} {name}, order {order}, seed {seed}"
-                ended = self._attempt(seed, order, name, bar, label)
-                self.ended[seed, order, name] = ended
-                if is_main():
-                    self._unsaved[seed, order, name] = ended
-                    self._save(bar)
-                if isinstance(ended, Failure):
-                    bar.write(f"{name}, order {order}, seed {seed} failed: {ended.error}")
-                bar.update(end - bar.n)
+            waiting: list[Key] = []
+            while pending != waiting:  # once more those that others had claimed, as long as some of them are left
+                waiting = pending
+                pending = [key for number, key in enumerate(waiting, start=1)
+                           if not self._claim_and_run(key, bar, f"{number}/{len(waiting)}")]  # fmt: skip
         finally:
             bar.close()
+        self.elsewhere = pending
         self.problems += [f"{name}, order {order}, seed {seed} is not saved" for seed, order, name in self._unsaved]
         if is_main() and (self.results or self.failures):
             try:
                 self.store.write_summary(self.configuration.plain())
             except OSError as error:
                 self.problems.append(f"results.json is not written: {error}")
+
+    def _claim_and_run(self, key: Key, bar: Any, place: str) -> bool:
+        """Run what nobody else is making; returns whether it has ended."""
+        seed, order, name = key
+        with self._claims.on(stem(name, order, seed)) as ours:
+            if ours:
+                end = bar.n + self._examples(*key)
+                if self._is_still_pending(key):
+                    self._run(key, bar, place)
+                bar.update(end - bar.n)
+                if isinstance(self.ended[key], Result) and key not in self._unsaved:
+                    self._claims.forget(stem(name, order, seed))
+        return ours
+
+    def _is_still_pending(self, key: Key) -> bool:
+        """Look whether another command has finished a run since this one began."""
+        if self.ended[key] is None:
+            self.ended[key], problem = from_main(lambda: self._found(key))
+            if problem:
+                self.problems.append(problem)
+                return False
+        return self._is_pending(key)
+
+    def _run(self, key: Key, bar: Any, place: str) -> None:
+        seed, order, name = key
+        ended = self._attempt(seed, order, name, bar, f"{place} {name}, order {order}, seed {seed}")
+        self.ended[key] = ended
+        if is_main():
+            self._unsaved[key] = ended
+            self._save(bar)
+        if isinstance(ended, Failure):
+            bar.write(f"{name}, order {order}, seed {seed} failed: {ended.error}")
 
     def _save(self, bar: Any) -> None:
         """Write what has ended; what can't be written waits for the next time."""
@@ -170,20 +207,30 @@ class Comparison:
         with suppress(OSError):  # not empty, as long as other runs are unfinished
             folder.path.parent.rmdir()
 
-    def _finished(self) -> dict[tuple[int, str, str], Result | Failure | None]:
+    def _finished(self) -> dict[Key, Result | Failure | None]:
         """What is on disk of all that is to be run."""
         configuration = self.configuration
         self.store.check(configuration.shared())
-        return {
-            (seed, order, name): self.store.finished(name, order, seed, configuration.of_run(name))
-            for seed, order, name in product(configuration.seeds, configuration.orders, configuration.strategies)
-        }
+        runs = product(configuration.seeds, configuration.orders, configuration.strategies)
+        return {key: self._on_disk(key) for key in runs}
 
-    def _pending(self) -> list[tuple[int, str, str]]:
-        """What is not finished, or lacks the references that are asked for now."""
-        fwt = self.configuration.fwt
-        return [key for key, ended in self.ended.items()
-                if not isinstance(ended, Result) or (fwt and ended.single is None)]  # fmt: skip
+    def _on_disk(self, key: Key) -> Result | None:
+        seed, order, name = key
+        return self.store.finished(name, order, seed, self.configuration.of_run(name))
+
+    def _found(self, key: Key) -> tuple[Result | None, str]:
+        try:
+            return self._on_disk(key), ""
+        except (ValueError, OSError) as error:
+            return None, str(error)
+
+    def _pending(self) -> list[Key]:
+        return [key for key in self.ended if self._is_pending(key)]
+
+    def _is_pending(self, key: Key) -> bool:
+        """Whether a run is not finished, or lacks the references that are asked for now."""
+        ended = self.ended[key]
+        return not isinstance(ended, Result) or (self.configuration.fwt and ended.single is None)
 
     def _examples(self, seed: int, order: str, name: str) -> int:
         finished = isinstance(self.ended[seed, order, name], Result)

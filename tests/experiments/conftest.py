@@ -1,13 +1,15 @@
 """What the tests of comparisons share: small streams, a hidden bar, results with and without a history."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from avalanche.benchmarks import CLScenario
+from staged import Stage
 
 from avalanche_aim import LanguageModel, text_benchmark
-from avalanche_aim.experiments import Configuration, Result
+from avalanche_aim.experiments import Comparison, Configuration, Result, comparison
 from avalanche_aim.experiments.progress import progress_bar
 from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
 from avalanche_aim.text import TextTask
@@ -52,3 +54,44 @@ def history() -> History:
 def merged(result_of: Callable[..., Result], history: History) -> Result:
     """Return the result of a run with a history."""
     return result_of("aim", history=history)
+
+
+@pytest.fixture
+def stage(
+    monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result], tiny_models: dict[str, LanguageModel]
+) -> Stage:
+    """Put stand-ins in the place of all that takes time."""
+    stage = Stage()
+
+    def run(name: str, model: Any, benchmark: Any, settings: Any, order: str = "", **chosen: Any) -> Result:
+        stage.runs.append((settings.seed, order, name))
+        stage.options.append(chosen["options"])
+        stage.during.pop(name, lambda: None)()
+        if name in stage.errors:
+            raise stage.errors[name]
+        return result_of(name, settings.seed, order=order, single=chosen["single"])
+
+    def load_model(self: Configuration, seed: int) -> LanguageModel:
+        stage.models.append(seed)
+        return tiny_models["tiny"]
+
+    def single(model: Any, benchmark: Any, settings: Any, **chosen: Any) -> list[float]:
+        stage.references.append(settings.seed)
+        return [70.0, 70.0]
+
+    monkeypatch.setattr(comparison, "run", run)
+    monkeypatch.setattr(comparison, "single_task_scores", single)
+    monkeypatch.setattr(Configuration, "load_model", load_model)
+    return stage
+
+
+@pytest.fixture
+def compare(configuration: Callable[..., Configuration], tmp_path: Path) -> Callable[..., Comparison]:
+    """Run a comparison in one folder."""
+
+    def run(folder: Path = tmp_path / "out", **changes: Any) -> Comparison:
+        made = Comparison(configuration(**{"strategies": ("naive", "aim"), **changes}), folder)
+        made.run(progress=False)
+        return made
+
+    return run

@@ -9,6 +9,7 @@ import pytest
 
 from avalanche_aim.evaluation import DEFINITIONS
 from avalanche_aim.experiments import STRATEGIES, Configuration, Result, command, comparison
+from avalanche_aim.experiments.claims import Claims
 from avalanche_aim.text import sources
 
 SMALL = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4", "--device", "cpu"]
@@ -310,6 +311,15 @@ def test_a_finished_comparison_is_shown_again(runs: list[Any], out: Path, capsys
     assert call("--strategies", "naive", "--out", str(out)) == 0
     assert capsys.readouterr().out == first
     assert len(runs) == 1
+
+
+def test_what_other_commands_are_still_making_is_told(
+    runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Claims(out / "runs").on("naive_order-1_seed-0"):
+        assert call("--strategies", "naive", "replay", "--out", str(out)) == 0
+    assert runs == [("replay", "1", 0)]
+    assert f"making 1 of these runs in {out}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_shortened_prompts_are_told(runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,69 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from staged import Stage
 
-from avalanche_aim.experiments import Comparison, Configuration, Result, comparison
+from avalanche_aim.experiments import Comparison, Configuration, Result
 from avalanche_aim.experiments.cost import CostMeter
-from avalanche_aim.text import LanguageModel
 
 Make = Callable[..., Configuration]
 Key = tuple[int, str, str]
-
-
-@dataclass
-class Stage:
-    """What the stand-ins in the place of runs, models and references were asked for, and which runs go wrong."""
-
-    runs: list[Key] = field(default_factory=list)
-    options: list[dict[str, Any] | None] = field(default_factory=list)
-    models: list[int] = field(default_factory=list)
-    references: list[int] = field(default_factory=list)
-    errors: dict[str, BaseException] = field(default_factory=dict)
-
-
-@pytest.fixture
-def stage(
-    monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result], tiny_models: dict[str, LanguageModel]
-) -> Stage:
-    """Put stand-ins in the place of all that takes time."""
-    stage = Stage()
-
-    def run(name: str, model: Any, benchmark: Any, settings: Any, order: str = "", **chosen: Any) -> Result:
-        stage.runs.append((settings.seed, order, name))
-        stage.options.append(chosen["options"])
-        if name in stage.errors:
-            raise stage.errors[name]
-        return result_of(name, settings.seed, order=order, single=chosen["single"])
-
-    def load_model(self: Configuration, seed: int) -> LanguageModel:
-        stage.models.append(seed)
-        return tiny_models["tiny"]
-
-    def single(model: Any, benchmark: Any, settings: Any, **chosen: Any) -> list[float]:
-        stage.references.append(settings.seed)
-        return [70.0, 70.0]
-
-    monkeypatch.setattr(comparison, "run", run)
-    monkeypatch.setattr(comparison, "single_task_scores", single)
-    monkeypatch.setattr(Configuration, "load_model", load_model)
-    return stage
-
-
-@pytest.fixture
-def compare(configuration: Make, tmp_path: Path) -> Callable[..., Comparison]:
-    """Run a comparison in one folder."""
-
-    def run(folder: Path = tmp_path / "out", **changes: Any) -> Comparison:
-        made = Comparison(configuration(**{"strategies": ("naive", "aim"), **changes}), folder)
-        made.run(progress=False)
-        return made
-
-    return run
 
 
 def read(folder: Path, name: str = "results.json") -> Any:

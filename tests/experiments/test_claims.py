@@ -1,0 +1,142 @@
+"""Several commands in one folder share its runs out."""
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from forked import CONTEXT, command, forked
+from staged import Stage
+
+from avalanche_aim.__main__ import main
+from avalanche_aim.experiments import Comparison
+from avalanche_aim.experiments.claims import Claims
+from avalanche_aim.experiments.store import stem
+
+ORDER = "news,reviews"
+Compare = Callable[..., Comparison]
+
+
+def hold(folder: Path, held: Any) -> None:
+    """Claim a run until the process is killed."""
+    with Claims(folder).on("run") as ours:
+        held.put(ours)
+        time.sleep(600)
+
+
+# Claims
+
+
+def test_a_run_is_claimed_once_at_a_time(tmp_path: Path) -> None:
+    first, second = Claims(tmp_path / "runs"), Claims(tmp_path / "runs")
+    with first.on("run") as ours, second.on("run") as theirs, second.on("other") as other:
+        assert (ours, theirs, other) == (True, False, True)
+    with second.on("run") as theirs:
+        assert theirs
+
+
+def test_a_claim_ends_with_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), Claims(tmp_path).on("run"):
+        raise RuntimeError
+    with Claims(tmp_path).on("run") as ours:
+        assert ours
+
+
+def test_a_claim_ends_with_a_killed_process(tmp_path: Path) -> None:
+    held: multiprocessing.Queue[bool] = CONTEXT.Queue()
+    process = forked(hold, tmp_path / "log", {}, tmp_path, held)
+    assert held.get(timeout=60)
+    with Claims(tmp_path).on("run") as ours:
+        assert not ours
+    process.kill()
+    process.join()
+    with Claims(tmp_path).on("run") as ours:
+        assert ours
+
+
+def test_a_finished_run_leaves_no_lock(tmp_path: Path) -> None:
+    claims = Claims(tmp_path)
+    with claims.on("run"):
+        claims.forget("run")
+    claims.forget("run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError("no space left"), NotImplementedError("no flock")])
+def test_where_no_lock_can_be_had_the_run_is_made(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(lock: FileLock, **chosen: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(FileLock, "acquire", fail)
+    with Claims(tmp_path).on("run") as ours:
+        assert ours
+
+
+# Comparisons
+
+
+def test_what_another_command_is_making_is_left_to_it(stage: Stage, compare: Compare) -> None:
+    others: list[Comparison] = []
+    stage.during["naive"] = lambda: others.append(compare())
+    made = compare()
+    assert stage.runs == [(0, ORDER, "naive"), (0, ORDER, "aim")]  # the second by the other
+    assert [result.strategy for result in made.results] == ["naive", "aim"]
+    assert made.elsewhere == []
+    assert [result.strategy for result in others[0].results] == ["aim"]
+    assert others[0].elsewhere == [(0, ORDER, "naive")]
+
+
+def test_what_another_command_gave_up_is_run_in_the_end(stage: Stage, compare: Compare, tmp_path: Path) -> None:
+    claim = Claims(tmp_path / "out" / "runs").on(stem("naive", ORDER, 0))
+    assert claim.__enter__()
+    stage.during["aim"] = lambda: claim.__exit__(None, None, None)
+    made = compare()
+    assert stage.runs == [(0, ORDER, "aim"), (0, ORDER, "naive")]
+    assert made.elsewhere == []
+
+
+def test_finished_runs_leave_no_locks_and_failed_ones_can_be_made_again(
+    stage: Stage, compare: Compare, tmp_path: Path
+) -> None:
+    stage.errors["naive"] = RuntimeError("broken")
+    compare()
+    assert [path.name.split("_")[0] for path in (tmp_path / "out" / "runs").glob("*.lock")] == ["naive"]
+    stage.errors.clear()
+    assert len(compare().results) == 2
+    assert list((tmp_path / "out" / "runs").glob("*.lock")) == []
+
+
+def test_a_run_that_another_command_made_with_other_settings_is_kept(
+    stage: Stage, compare: Compare, tmp_path: Path
+) -> None:
+    stage.during["naive"] = lambda: compare(strategies=("aim",), epochs=3)
+    made = compare()
+    assert [result.strategy for result in made.results] == ["naive"]
+    assert [
+        problem for problem in made.problems if "is a finished run with other settings (epochs 3, now 1)" in problem
+    ]
+    (path,) = (tmp_path / "out" / "runs").glob("aim_*.json")
+    assert json.loads(path.read_text())["asked"]["epochs"] == 3
+
+
+def test_two_processes_make_each_run_once_and_both_show_all_that_is_finished(tmp_path: Path) -> None:
+    arguments = [
+        *("run", "--model", "tiny", "--precision", "fp32", "--device", "cpu", "--order", ORDER, "--memory", "4"),
+        *("--train-per-task", "16", "--eval-per-task", "4", "--batch-size", "4", "--seeds", "0", "1"),
+        *("--strategies", "naive", "replay"),
+    ]
+    both = [forked(command, tmp_path / f"{n}.log", {}, [*arguments, "--out", str(tmp_path / "both")]) for n in (1, 2)]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert main([*arguments, "--out", str(tmp_path / "alone")]) == 0
+    shared, alone = (json.loads((tmp_path / name / "results.json").read_text())["runs"] for name in ("both", "alone"))
+    assert len(shared) == 4
+    assert [run["r"] for run in shared] == [run["r"] for run in alone]
+    assert list((tmp_path / "both" / "runs").glob("*.lock")) == []
