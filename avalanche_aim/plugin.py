@@ -68,6 +68,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     :param memory_optimizer: whose optimizer state fine-tunes on the memory: "shared", "fresh" or "own".
     :param memory_batch_size: examples of a memory batch: a count (int) or a share of the training batch (float in
         (0, 1]).
+    :param memory_lr_factor: the learning rates of memory iterations, as a multiple of the training's.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; infinity for none.
     :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
     :param monitor_every: iterations from one historical loss to the next.
@@ -92,6 +93,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         threshold_factor: float | None = None,
         memory_optimizer: MemoryOptimizer | None = None,
         memory_batch_size: int | float | None = None,
+        memory_lr_factor: float | None = None,
         max_grad_norm: float | None = None,
         monitor_mode: str | None = None,
         monitor_every: int | None = None,
@@ -107,6 +109,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         self.memory = memory if isinstance(memory, RehearsalMemory) else RehearsalMemory(memory, seed)
         factor = chosen.threshold_factor if threshold_factor is None else threshold_factor
         norm = chosen.max_grad_norm if max_grad_norm is None else max_grad_norm
+        lr_factor = chosen.memory_lr_factor if memory_lr_factor is None else memory_lr_factor
         every = chosen.monitor_every if monitor_every is None else monitor_every
         relax = chosen.relax_below if relax_below is None else relax_below
         self.controller = MergeController(
@@ -118,11 +121,11 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         )
         self.rehearsal = Rehearsal(
             self.memory,
-            MemoryFineTuning(memory_optimizer or chosen.memory_optimizer, norm),
+            MemoryFineTuning(memory_optimizer or chosen.memory_optimizer, norm, lr_factor),
             chosen.memory_batch_size if memory_batch_size is None else memory_batch_size,
             monitor_mode or chosen.monitor_mode,
             seed,
-            monitor_batch_size,
+            chosen.monitor_batch_size if monitor_batch_size is None else monitor_batch_size,
         )
         self.diagnosis = diagnosis or Diagnosis()
         self.history = History()

@@ -21,8 +21,8 @@ MemoryOptimizer = Literal["shared", "fresh", "own"]
 class MemoryFineTuning:
     """Takes optimizer steps on memory batches.
 
-    The training optimizer itself takes the steps, at its current learning rates; what changes is the state
-    (moments, step counts) that it sees:
+    The training optimizer itself takes the steps, at its current learning rates or a multiple of them; what changes is
+    the state (moments, step counts) that it sees:
 
     - ``shared``: the training's own, which the steps change too (the published code);
     - ``fresh``: empty at every merge, and discarded after it;
@@ -30,16 +30,20 @@ class MemoryFineTuning:
 
     :param state: one of those names.
     :param max_grad_norm: the gradient norm to clip at, or infinity for no clipping.
-    :raises ValueError: for an unknown name or a norm that is not positive.
+    :param lr_factor: the steps' learning rates, as a multiple of the training's; fewer steps need longer ones.
+    :raises ValueError: for an unknown name, or a norm or a factor that is not positive.
     """
 
-    def __init__(self, state: MemoryOptimizer = "own", max_grad_norm: float = float("inf")) -> None:
+    def __init__(self, state: MemoryOptimizer = "own", max_grad_norm: float = math.inf, lr_factor: float = 1.0) -> None:
         if state not in get_args(MemoryOptimizer):
             raise ValueError(f"memory_optimizer: expected one of {get_args(MemoryOptimizer)}, got {state!r}")
         if not max_grad_norm > 0:
             raise ValueError(f"max_grad_norm: expected a positive number or infinity, got {max_grad_norm}")
+        if not 0 < lr_factor < math.inf:
+            raise ValueError(f"memory_lr_factor: expected a positive multiple of the learning rate, got {lr_factor}")
         self.state = state
         self.max_grad_norm = max_grad_norm
+        self.lr_factor = lr_factor
         self._own: defaultdict[Tensor, Any] = defaultdict(dict)
 
     def run(
@@ -62,7 +66,7 @@ class MemoryFineTuning:
         :return: the loss of each step, taken before it.
         """
         losses: list[float] = []
-        with self._optimizer_state(optimizer), _kept_gradients(weights):
+        with self._optimizer_state(optimizer), _scaled_rates(optimizer, self.lr_factor), _kept_gradients(weights):
             for _ in range(iterations):
                 optimizer.zero_grad()
                 value = gradients()
@@ -121,6 +125,19 @@ def _clip(weights: list[Tensor], max_norm: float) -> Tensor:
     if math.isinf(max_norm):
         return torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
     return torch.nn.utils.clip_grad_norm_(weights, max_norm)
+
+
+@contextmanager
+def _scaled_rates(optimizer: Optimizer, factor: float) -> Iterator[None]:
+    """Multiply the learning rates, and put them back afterwards."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    try:
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * factor
+        yield
+    finally:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
 
 @contextmanager

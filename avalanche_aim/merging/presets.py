@@ -23,8 +23,10 @@ class Preset:
     :param extra_losses: losses beyond two thirds of the interval that enter that mean.
     :param memory_optimizer: whose optimizer state fine-tunes on the memory.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped.
+    :param memory_lr_factor: the learning rates of memory iterations, as a multiple of the training's.
     :param monitor_mode: "eval" (no dropout) or "train" for the historical loss.
     :param memory_batch_size: examples of a memory batch, as a share of the training batch.
+    :param monitor_batch_size: those of the historical loss's, likewise; None for those of a memory batch.
     :param monitor_every: iterations from one historical loss to the next.
     :param relax_below: share of the threshold below which that distance doubles.
     """
@@ -38,6 +40,8 @@ class Preset:
     max_grad_norm: float
     monitor_mode: str
     memory_batch_size: float = 1.0
+    memory_lr_factor: float = 1.0
+    monitor_batch_size: float | None = None
     monitor_every: int = 1
     relax_below: float = 0.0
 

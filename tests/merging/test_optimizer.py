@@ -180,6 +180,34 @@ def test_an_infinite_norm_clips_nothing():
     assert step_length(float("inf")) == pytest.approx(2 * 14**0.5)
 
 
+@pytest.mark.parametrize("rate", [0.25, torch.tensor(0.25)])
+def test_a_factor_scales_the_learning_rates_of_the_memory_iterations_alone(rate):
+    training = Training(lambda weights: torch.optim.SGD(weights, lr=0.0))
+    training.optimizer.param_groups[0]["lr"] = rate
+    start = training.values()
+    training.run(MemoryFineTuning("fresh", lr_factor=0.5), iterations=1)
+    for now, then in zip(training.values(), start, strict=True):
+        assert torch.allclose(now, 0.75 * then)  # the gradient is twice the weight
+    assert training.optimizer.param_groups[0]["lr"] is rate
+
+
+def test_the_learning_rates_are_put_back_after_an_error():
+    training = Training()
+
+    def fail():
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        MemoryFineTuning("own", lr_factor=3.0).run(training.optimizer, training.weights, fail, 1)
+    assert training.optimizer.param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_factor_that_is_no_positive_number_is_refused(factor):
+    with pytest.raises(ValueError, match="memory_lr_factor: expected a positive multiple of the learning rate, got"):
+        MemoryFineTuning("own", lr_factor=factor)
+
+
 def test_the_losses_are_those_before_each_step():
     training = Training(lambda weights: torch.optim.SGD(weights, lr=0.0))
     training.optimizer.param_groups[0]["lr"] = 0.25  # halves every weight

@@ -27,6 +27,7 @@ def test_settings_given_replace_those_of_the_preset():
         window=7,
         threshold_factor=1.2,
         memory_optimizer="fresh",
+        memory_lr_factor=2.0,
         max_grad_norm=5.0,
         monitor_mode="eval",
         memory_batch_size=3,
@@ -36,6 +37,7 @@ def test_settings_given_replace_those_of_the_preset():
     assert controller.weights == SignalWeights(0.2)
     assert (controller.learning.window, controller.forgetting.factor) == (7, 1.2)
     assert (rehearsal.fine_tuning.state, rehearsal.fine_tuning.max_grad_norm) == ("fresh", 5.0)
+    assert rehearsal.fine_tuning.lr_factor == 2.0
     assert (rehearsal.monitor_in_eval, rehearsal.batch_size) == (True, 3)
 
 
@@ -114,6 +116,7 @@ def test_a_schedule_of_the_wrong_type_is_refused(schedule):
         ("threshold_factor", 0.0, "threshold factor: expected a positive number"),
         ("memory_optimizer", "adam", "memory_optimizer: expected one of"),
         ("memory_batch_size", 0, "memory_batch_size: expected at least 1"),
+        ("memory_lr_factor", 0.0, "memory_lr_factor: expected a positive multiple"),
         ("max_grad_norm", 0.0, "max_grad_norm: expected a positive number"),
         ("monitor_mode", "test", "monitor_mode: expected 'eval' or 'train', got 'test'"),
     ],
