@@ -67,7 +67,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     :param threshold_factor: of the mean historical loss, for the forgetting threshold.
     :param memory_optimizer: whose optimizer state fine-tunes on the memory: "shared", "fresh" or "own".
     :param memory_batch_size: examples of a memory batch: a count (int) or a share of the training batch (float in
-        (0, 1]).
+        (0, 1]; as many by default).
     :param memory_lr_factor: the learning rates of memory iterations, as a multiple of the training's.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; infinity for none.
     :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
@@ -92,7 +92,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         window: int | None = None,
         threshold_factor: float | None = None,
         memory_optimizer: MemoryOptimizer | None = None,
-        memory_batch_size: int | float | None = None,
+        memory_batch_size: int | float = 1.0,
         memory_lr_factor: float | None = None,
         max_grad_norm: float | None = None,
         monitor_mode: str | None = None,
@@ -122,7 +122,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         self.rehearsal = Rehearsal(
             self.memory,
             MemoryFineTuning(memory_optimizer or chosen.memory_optimizer, norm, lr_factor),
-            chosen.memory_batch_size if memory_batch_size is None else memory_batch_size,
+            memory_batch_size,
             monitor_mode or chosen.monitor_mode,
             seed,
             chosen.monitor_batch_size if monitor_batch_size is None else monitor_batch_size,

@@ -44,15 +44,16 @@ class Rehearsal:
     ) -> None:
         if monitor_mode not in ("eval", "train"):
             raise ValueError(f"monitor_mode: expected 'eval' or 'train', got {monitor_mode!r}")
-        for name, size in (("memory_batch_size", batch_size), ("monitor_batch_size", monitor_batch_size)):
+        monitored = batch_size if monitor_batch_size is None else monitor_batch_size
+        for name, size in (("memory_batch_size", batch_size), ("monitor_batch_size", monitored)):
             if isinstance(size, float) and not 0.0 < size <= 1.0:
                 raise ValueError(f"{name}: expected a share of the training batch in (0, 1], got {size}")
-            if isinstance(size, int) and size < 1:
-                raise ValueError(f"{name}: expected at least 1 example or None, got {size}")
+            if not isinstance(size, float) and (not isinstance(size, int) or size < 1):
+                raise ValueError(f"{name}: expected at least 1 example, or a share of the training batch, got {size!r}")
         self.memory = memory
         self.fine_tuning = fine_tuning
         self.batch_size = batch_size
-        self.monitor_batch_size = batch_size if monitor_batch_size is None else monitor_batch_size
+        self.monitor_batch_size = monitored
         self.monitor_in_eval = monitor_mode == "eval"
         # One stream each: how often merges happen must not change what monitoring sees.
         self._monitor_rows = torch.Generator().manual_seed(seed)

@@ -79,7 +79,7 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     add("--checkpoint-minutes", type=float, metavar="MINUTES", default=Checkpoints.minutes,
         help="save an unfinished run so often; a rerun goes on there")  # fmt: skip
     add("--out", type=Path, default=Path("results"),
-        help="folder for results, histories and plots; a rerun goes on, commands at once share its runs out")  # fmt: skip
+        help="folder for results, histories and plots; a rerun goes on, and commands at once share it")  # fmt: skip
     shown = {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS) if f.name not in ("data", "orders")}
     p.set_defaults(**{**shown, **defaults})
     return p

@@ -116,6 +116,8 @@ def test_a_schedule_of_the_wrong_type_is_refused(schedule):
         ("threshold_factor", 0.0, "threshold factor: expected a positive number"),
         ("memory_optimizer", "adam", "memory_optimizer: expected one of"),
         ("memory_batch_size", 0, "memory_batch_size: expected at least 1"),
+        ("memory_batch_size", None, "memory_batch_size: expected at least 1 example, or a share .* got None"),
+        ("monitor_batch_size", "4", "monitor_batch_size: expected at least 1 example, or a share .* got '4'"),
         ("memory_lr_factor", 0.0, "memory_lr_factor: expected a positive multiple"),
         ("max_grad_norm", 0.0, "max_grad_norm: expected a positive number"),
         ("monitor_mode", "test", "monitor_mode: expected 'eval' or 'train', got 'test'"),
@@ -150,6 +152,6 @@ def test_the_economical_preset_takes_a_fraction_of_the_passes(train):
     drawn = plugin.memory.batch
     plugin.memory.batch = lambda size, generator: sizes.append(size) or drawn(size, generator)
     train(plugin, epochs=4)
-    assert [(m.elapsed, m.memory_iterations) for m in plugin.history.merges] == [(8, 5)] * 4
-    assert set(sizes) == {2}  # a quarter of the training batch, in monitoring too
+    assert [(m.elapsed, m.memory_iterations) for m in plugin.history.merges] == [(8, 2)] * 4
+    assert sorted(sizes) == [2] * 8 + [8] * 8  # monitoring takes a quarter of the training batch
     assert [r.iteration for r in plugin.history.iterations] == [4, 8, 12, 16] * 2
