@@ -128,7 +128,7 @@ class Comparison:
                 if self._is_still_pending(key):
                     self._run(key, bar, place)
                 bar.update(end - bar.n)
-                if isinstance(self.ended[key], Result) and key not in self._unsaved:
+                if is_main() and isinstance(self.ended[key], Result) and key not in self._unsaved:
                     self._claims.forget(stem(name, order, seed))
         return ours
 
