@@ -19,7 +19,8 @@ class RehearsalMemory(ExemplarsBuffer):
     storage_policy=memory)`` rehearses the same examples. Source: arXiv 2509.17348 (2 % of each past task); the
     published code keeps one example of each distinct target whatever the share, ours never exceeds the share.
 
-    :param size: a float in [0, 1] for a fraction of each experience (1.0 is all of it), an int for a count.
+    :param size: a float in [0, 1] for a fraction of each experience (1.0 is all of it), an int for a count of
+        examples of each.
     :param seed: of the memory's own choice of examples.
     :raises ValueError: for a fraction outside [0, 1] or a negative count.
     """

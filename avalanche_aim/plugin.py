@@ -57,11 +57,12 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     ``FloatingPointError``.
 
     :param preset: "paper" (the paper's text, the default), "reference" (the published code's decisions) or
-        "economical" (the paper's method with a fraction of its passes over the memory; docs/cost.md). It gives every
-        setting below that is left at None; docs/method.md lists them.
-    :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`.
-    :param memory: what is rehearsed: a fraction of each experience (float in [0, 1]), a count of examples (int),
-        or a :class:`~avalanche_aim.memory.RehearsalMemory`.
+        "economical" (the paper's method with a fraction of its passes over the memory). It gives every setting below
+        that is left at None; docs/method.md and docs/cost.md list them.
+    :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`; how many memory iterations a merge has
+        is part of it (``memory_ratio``).
+    :param memory: what is rehearsed: a fraction of each experience (float in [0, 1]), a count of examples of each
+        (int), or a :class:`~avalanche_aim.memory.RehearsalMemory`.
     :param weights: chooses (α₁, α₂), a :class:`~avalanche_aim.merging.Weighting`.
     :param window: learning signals that are kept (L_w).
     :param threshold_factor: of the mean historical loss, for the forgetting threshold.

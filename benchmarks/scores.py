@@ -23,6 +23,7 @@ def figures(options: Options) -> list[Figure]:
         strategies=("aim", "aim-economical"),
         seeds=tuple(range(options.repeats(3, 1))),
         memory=MEMORY,
+        max_prompt_tokens=160,
         train_per_task=32 if options.quick else None,
         eval_per_task=16 if options.quick else None,
     )

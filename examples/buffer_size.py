@@ -4,6 +4,9 @@ Trains on the Standard CL tasks with AIM once for each size of the memory. Every
 data of the past tasks is measured, and compared with the historical loss that the controller saw meanwhile: their
 correlation (Pearson's r, with each task's own mean taken off) says how far the signal can be trusted.
 
+It trains AIM's paper preset and measures dev data. What else a comparison can be asked for (--strategies, --options,
+--stream, --fwt, --save-models, checkpoints) is without effect here, and so is --memory.
+
 python examples/buffer_size.py                              # the shipped sample, SmolLM2-135M
 python examples/buffer_size.py --model tiny --sizes 1 8     # a smoke run, in seconds
 """

@@ -1,6 +1,7 @@
 """Does it matter when weights are merged? The adaptive schedule against fixed, random and single merges.
 
-The same memory, fine-tuning and weights; only the schedule differs. Draws when each merged, and OP and BWT.
+The same memory, fine-tuning and weights; only the schedule differs, except in aim-reference, which is all of the
+published code's preset. Draws when each merged, and OP and BWT.
 
 python examples/schedules.py --memory 8 --batch-size 4 --epochs 3   # the shipped sample, SmolLM2-135M
 python examples/schedules.py --model tiny --batch-size 2            # a smoke run, in seconds

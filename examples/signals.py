@@ -4,6 +4,9 @@ Trains on the Standard CL tasks with AIM and draws, for one of them: the learnin
 with their correlation, the historical loss with its threshold and activations, and the dev score of this task and of
 the earlier ones over time.
 
+It trains AIM's paper preset and measures dev data. What else a comparison can be asked for (--strategies, --options,
+--stream, --fwt, --save-models, checkpoints) is without effect here.
+
 python examples/signals.py                         # the shipped sample, SmolLM2-135M, its second task
 python examples/signals.py --model tiny --epochs 1 # a smoke run, in seconds
 """
@@ -73,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     """Train, draw, and say what was seen."""
     p = parser(__doc__ or "", "1, 2 or 3", benchmark="standard_cl", strategies=("aim",), stream="dev", eval_per_task=24,
                memory=8, epochs=4, batch_size=4, max_prompt_tokens=96, out=Path("signals"))  # fmt: skip
-    p.add_argument("--task", type=int, default=1, help="which task to look at, from 1: the first is never merged")
+    p.add_argument("--task", type=int, default=1, help="which task to look at, from 0, which is never merged")
     p.add_argument("--every", type=int, default=8, help="iterations between two measurements")
     configuration, arguments = configured(p, argv)
     if arguments.task < 1:

@@ -45,7 +45,8 @@ def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentP
     # Without defaults here, since they depend on the benchmark, which may come from a file.
     has_sample = defaults.get("benchmark", "standard_cl") == "standard_cl"
     sample = '"sample" (the default of standard_cl), ' if has_sample else ""
-    add("--data", default=argparse.SUPPRESS, help=f'{sample}"hub", or a folder in any layout of docs/data.md')
+    hub = "" if defaults.get("benchmark") == "superni" else '"hub" (but for superni), or '
+    add("--data", default=argparse.SUPPRESS, help=f"{sample}{hub}a folder in any layout of docs/data.md")
     add("--order", "--orders", nargs="+", dest="orders", metavar="ORDER", default=argparse.SUPPRESS,
         help=f"{orders}; an order's name; or tasks, separated by commas; the first by default")  # fmt: skip
     add("--model", help='a Hugging Face id, a folder, "tiny" or "tiny-t5"')

@@ -92,7 +92,8 @@ class Configuration:
         _check_choice("benchmark", self.benchmark, BENCHMARKS)
         if self.data is None:
             if self.benchmark != "standard_cl":
-                raise ValueError(f'data: expected the folder of the files of {self.benchmark}, or "hub"; got none')
+                hub = ', or "hub"' if self.benchmark != "superni" else ""
+                raise ValueError(f"data: expected the folder of the files of {self.benchmark}{hub}; got none")
             object.__setattr__(self, "data", "sample")
         if not self.orders:
             object.__setattr__(self, "orders", (BENCHMARKS[self.benchmark][1],))

@@ -1,7 +1,7 @@
 """Runs on disk: each is written once it has ended, so that nothing finished is lost.
 
 ``runs/<strategy>_<order>_<seed>.json`` holds a run, beside it ``R_*.csv`` and ``history_*``; ``*.lock`` is there
-while a command makes it. ``results.json`` gathers all of them, with the definitions of their numbers.
+until it has finished. ``results.json`` gathers all of them, with the definitions of their numbers.
 """
 
 import csv

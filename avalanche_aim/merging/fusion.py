@@ -37,7 +37,7 @@ def movement(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
 
     :param weights: the trainable tensors now.
     :param previous: their copies from the previous merge.
-    :return: the L1 length, as a Python float (the one host synchronisation of a merge).
+    :return: the L1 length, as a Python float (one host synchronisation).
     """
     device = weights[0].device
     parts = [(_precise(w) - _precise(p)).abs_().sum().to(device) for w, p in zip(weights, previous, strict=True)]

@@ -8,7 +8,8 @@ class Monitoring(Stateful):
     """Decides after each iteration whether the historical loss is taken.
 
     The paper takes it at every iteration, at almost half the cost of a training step each time. Taken every few
-    iterations, two thirds of the interval set the threshold as before, from fewer losses, and activations come later.
+    iterations, two thirds of the interval's losses still set the threshold; there are fewer of them, and
+    activations come later.
 
     :param every: iterations from one historical loss to the next.
     :param relax_below: while the last loss was below this share of the threshold, twice as many; 0 for never.

@@ -16,7 +16,8 @@ class Schedule(Stateful):
     """Base of all schedules.
 
     :param initial: the planned length of the first interval, in iterations, or None where none is planned.
-    :param memory_ratio: memory iterations per training iteration of the interval (1.0 in the paper).
+    :param memory_ratio: memory iterations per training iteration of the interval (1.0 in the paper), rounded to whole
+        ones and never none unless it is 0.
     :raises ValueError: if the interval is not positive or the ratio negative.
     """
 
@@ -53,7 +54,8 @@ class Schedule(Stateful):
 
         :param elapsed: iterations since the previous merge.
         """
-        return round(elapsed * self.memory_ratio)
+        iterations = round(elapsed * self.memory_ratio)
+        return max(1, iterations) if self.memory_ratio else 0  # without any, a merge would only undo training
 
     def learning_iterations(self, elapsed: int) -> int:
         """What the learning signal of this merge is divided by: the iterations that passed."""
