@@ -40,6 +40,14 @@ def halving(attempt: Callable[[int], T], size: int, remedy: str) -> tuple[T, int
                 raise type(error)(f"{error}\nNot even one example fits: {remedy}") from error
         # Not within "except": the error's traceback holds what the failed attempt had in memory.
         size = (size + 1) // 2
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
+
+
+def free_memory() -> None:
+    """Free what a failed attempt left behind, cycles through its strategy and its tracebacks too.
+
+    To be called once the error is gone.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -72,7 +72,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     :param memory_lr_factor: the learning rates of memory iterations, as a multiple of the training's.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; infinity for none.
     :param monitor_mode: "eval" or "train", the model's mode for the historical loss.
-    :param monitor_every: iterations from one historical loss to the next.
+    :param monitor_every: iterations from one historical loss to the next; every interval has one at least.
     :param monitor_batch_size: examples of its batch, likewise; those of a memory batch by default.
     :param relax_below: while the last historical loss was below this share of the threshold, the next one waits twice
         as long; 0 for never.

@@ -26,7 +26,8 @@ class Claims:
 
         :param name: of its files.
         """
-        lock = FileLock(self._file(name))
+        # No marker file in the place of a lock: that of a process killed on another machine would stay for ever.
+        lock = FileLock(self._file(name), fallback_to_soft=False)
         try:
             yield from_main(lambda: self._taken(lock))
         finally:

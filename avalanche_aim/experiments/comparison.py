@@ -11,6 +11,7 @@ from avalanche.benchmarks import CLScenario
 
 from ..checkpoint import CheckpointFolder, CheckpointPlugin
 from ..distributed import count, from_main, is_main, machine_first
+from ..out_of_memory import free_memory
 from ..text import LanguageModel
 from .claims import Claims
 from .configuration import Configuration
@@ -116,7 +117,7 @@ class Comparison:
         if is_main() and (self.results or self.failures):
             try:
                 self.store.write_summary(self.configuration.plain())
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a file of another run that is damaged by now
                 self.problems.append(f"results.json is not written: {error}")
 
     def _claim_and_run(self, key: Key, bar: Any, place: str) -> bool:
@@ -150,10 +151,15 @@ class Comparison:
             self._save(bar)
         if isinstance(ended, Failure):
             bar.write(f"{name}, order {order}, seed {seed} failed: {ended.error}")
+            free_memory()
 
     def _save(self, bar: Any) -> None:
         """Write what has ended; what can't be written waits for the next time."""
         for (seed, order, name), ended in list(self._unsaved.items()):
+            if isinstance(ended, Failure) and (made := self._found((seed, order, name))[0]):
+                self.ended[seed, order, name] = made  # by another command since
+                del self._unsaved[seed, order, name]
+                continue
             try:
                 self.store.save(ended, self.configuration.of_run(name))
             except OSError as error:

@@ -177,8 +177,12 @@ class Configuration:
         return {**self.shared(), "options": self.options.get(strategy, {})}
 
     def shared(self) -> dict[str, Any]:
-        """Return what all runs kept in one folder are asked for, as plain data."""
-        return {name: value for name, value in self.plain().items() if name not in VARIED}
+        """Return what all runs kept in one folder are asked for, as plain data.
+
+        Of the device only its kind: commands on several GPUs may share a folder.
+        """
+        shared = {name: value for name, value in self.plain().items() if name not in VARIED}
+        return {**shared, "device": self.device.partition(":")[0]}
 
     def settings(self, seed: int) -> Settings:
         """Return the settings of the runs of one seed.

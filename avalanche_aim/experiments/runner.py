@@ -1,11 +1,13 @@
 """Train one strategy on one stream and measure it."""
 
 import math
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import numpy as np
 import torch
 from avalanche.benchmarks import CLScenario
 from avalanche.evaluation import PluginMetric
@@ -162,7 +164,7 @@ def run(
     check_strategies([name], {name: dict(options)} if options else None)
     if settings.stream not in benchmark.streams:
         raise ValueError(f"stream: expected one of {', '.join(benchmark.streams)}, got {settings.stream!r}")
-    torch.manual_seed(settings.seed)
+    seed_everything(settings.seed)
     model = deepcopy(model)
     chosen = STRATEGIES[name]
     model.score_all_labels = model.score_all_labels or chosen.all_labels
@@ -209,6 +211,16 @@ def run(
     if keep is not None:
         keep(strategy.model, result)
     return result
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global random streams of torch, NumPy and Python, which some of Avalanche's strategies draw from.
+
+    :param seed: the seed.
+    """
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 def _left(strategy: Any, stream: Sequence[Any], checkpoint: CheckpointPlugin | None) -> Iterable[Any]:

@@ -9,6 +9,7 @@ import json
 import warnings
 from copy import deepcopy
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import torch
 from avalanche.benchmarks import CLScenario
 
 from ..cache import digest, resolve_cache, write_atomically
-from ..distributed import from_main, is_main
+from ..distributed import from_main
+from ..divergence import DivergenceCheck
 from ..evaluation import ResultMatrix
 from ..evaluation.batch_scores import answer_key
 from ..text import LanguageModel
@@ -25,7 +27,7 @@ from ..text.fingerprint import model_fingerprint
 from ..text.generation import MAX_NEW_TOKENS
 from ..versions import versions
 from .progress import Progress, progress_bar
-from .runner import Settings, make_strategy
+from .runner import Settings, make_strategy, seed_everything
 
 FORMAT = 2
 """Of the files: to be raised with every change of what is measured."""
@@ -65,9 +67,11 @@ def single_task_scores(
     bar = progress_bar(total, progress and bool(missing))
     try:
         for number in missing:
-            scores[number] = _measure(model, *pairs[number], settings, bar)
-            if files and is_main():
-                write_score(files[number], pairs[number][0].task_name, scores[number], keys[number])
+            score = _measure(model, *pairs[number], settings, bar)
+            if files:
+                name, file, key = pairs[number][0].task_name, files[number], keys[number]
+                score = from_main(partial(_first_written, file, name, score, key))
+            scores[number] = score
     finally:
         bar.close()
     return [float(score) for score in scores if score is not None]
@@ -105,11 +109,19 @@ def task_key(train: Any, test: Any) -> dict[str, str]:
     }
 
 
+def _first_written(file: Path, name: str, score: float, key: dict[str, Any]) -> float:
+    """Keep a score, unless another command has written its own meanwhile: all take the same."""
+    if (written := read_score(file)) is not None:
+        return written
+    write_score(file, name, score, key)
+    return score
+
+
 def _measure(model: LanguageModel, train: Any, test: Any, settings: Settings, bar: Any) -> float:
-    torch.manual_seed(settings.seed)
+    seed_everything(settings.seed)
     matrix = ResultMatrix(settings.stream)
     progress = Progress(bar, f"alone, seed {settings.seed}", [len(train.dataset) * settings.epochs])
-    strategy = make_strategy(deepcopy(model), settings, [matrix], plugins=[progress])
+    strategy = make_strategy(deepcopy(model), settings, [matrix], plugins=[DivergenceCheck(), progress])
     strategy.train(train, reset_optimizer_state=True)
     strategy.eval([test])
     score = matrix.rows[0][test.current_experience]

@@ -191,6 +191,7 @@ class RunStore:
 def _refuse_other_settings(path: Path, asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     # A setting that did not exist when the run was made had its present default then.
     then, now = {**DEFAULTS, **asked}, json.loads(json.dumps({**DEFAULTS, **now}))
+    then["device"] = str(then["device"]).partition(":")[0]  # earlier runs have its number too
     changes = [f"{k} {then.get(k)!r:.80}, now {now.get(k)!r:.80}"
                for k in {**then, **now} if then.get(k) != now.get(k)]  # fmt: skip
     if changes:

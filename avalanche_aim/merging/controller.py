@@ -138,7 +138,7 @@ class MergeController:
     def start_interval(self) -> None:
         """Begin the interval anew: after a merge, or where the weights went back to those of the last one."""
         self.elapsed = 0
-        self.monitoring.start()
+        self.monitoring.start(self.schedule.interval)
         self.forgetting.start(self.monitoring.losses_in(self.schedule.interval))
 
     def state_dict(self) -> dict[str, Any]:

@@ -27,9 +27,12 @@ class Monitoring(Stateful):
         self.relax_below = relax_below
         self.start()
 
-    def start(self) -> None:
-        """Begin an interval."""
-        self.wait = self.every
+    def start(self, interval: int | None = None) -> None:
+        """Begin an interval; even the shortest is monitored once.
+
+        :param interval: S, or None where no length is planned.
+        """
+        self.wait = self.every if interval is None else min(self.every, interval)
 
     def next(self) -> bool:
         """Count an iteration, and say whether it is monitored."""

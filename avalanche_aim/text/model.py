@@ -119,7 +119,7 @@ class LanguageModel(DynamicModule):
             base = Base.named(next(iter(backbone.peft_config.values())).base_model_name_or_path)
         elif lora is not False and lora is not None:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+                torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed accelerators too
                 backbone = add_lora(backbone, lora)
         model = cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
         model.base = base

@@ -83,9 +83,7 @@ def score(model: Any, batch: Batch, blocks: Blocks, exact: bool) -> tuple[Tensor
         teacher-forced position, end of sequence included, the most probable token is the answer's.
     :return: mean log-probability a token, shape (B, K), and the exact matches, shape (B, K), or None.
     """
-    window = getattr(model.config, "sliding_window", None)
-    if blocks.count > 1 and window is not None and window < batch.prompt.shape[1] + blocks.tokens.shape[1]:
-        # Our own mask would replace the model's sliding windows, so where they matter each answer has its own pass.
+    if blocks.count > 1 and not _takes_our_mask(model.config, batch.prompt.shape[1] + blocks.tokens.shape[1]):
         parts = [score(model, batch, blocks.only(k), exact) for k in range(blocks.count)]
         matches = torch.cat([match for _, match in parts if match is not None], 1) if exact else None
         return torch.cat([means for means, _ in parts], 1), matches
@@ -101,6 +99,13 @@ def score(model: Any, batch: Batch, blocks: Blocks, exact: bool) -> tuple[Tensor
     wrong = (logits.argmax(-1)[:, source] != blocks.tokens) & blocks.valid
     misses = picked.new_zeros(shape).index_add(1, blocks.block, wrong.to(picked.dtype))
     return total / length, misses == 0
+
+
+def _takes_our_mask(config: Any, length: int) -> bool:
+    """Say whether a mask of our own works; if not, each answer has its own pass."""
+    window = getattr(config, "sliding_window", None)  # which our mask would replace
+    flash = "flash" in str(getattr(config, "_attn_implementation", ""))  # knows padding masks only
+    return not flash and (window is None or window >= length)
 
 
 def _causal(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:

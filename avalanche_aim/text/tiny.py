@@ -54,7 +54,7 @@ def tiny_model(kind: str, vocabulary: int, seed: int = 0, **kwargs: Any) -> Any:
         )
     dtype = kwargs.pop("dtype", "auto")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed accelerators too
         model = (_t5 if kind == "seq2seq" else _llama)(vocabulary, **kwargs)
     if dtype in (None, "auto"):
         return model

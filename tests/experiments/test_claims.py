@@ -15,7 +15,7 @@ from staged import Stage
 from avalanche_aim.__main__ import main
 from avalanche_aim.experiments import Comparison
 from avalanche_aim.experiments.claims import Claims
-from avalanche_aim.experiments.store import stem
+from avalanche_aim.experiments.store import Failure, RunStore, stem
 
 ORDER = "news,reviews"
 Compare = Callable[..., Comparison]
@@ -110,6 +110,40 @@ def test_finished_runs_leave_no_locks_and_failed_ones_can_be_made_again(
     stage.errors.clear()
     assert len(compare().results) == 2
     assert list((tmp_path / "out" / "runs").glob("*.lock")) == []
+
+
+def test_commands_on_several_accelerators_share_a_folder(
+    stage: Stage, compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(strategies=("naive",), device="cuda:0")
+    made = compare(device="cuda:1")
+    assert stage.runs == [(0, ORDER, "naive"), (0, ORDER, "aim")]
+    assert [result.strategy for result in made.results] == ["naive", "aim"]
+
+
+def test_a_failure_that_could_not_be_saved_gives_way_to_what_another_command_finished(
+    stage: Stage, compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.errors["naive"] = RuntimeError("broken")
+    save = RunStore.save
+
+    def full(store: RunStore, ended: Any, asked: Any) -> None:
+        if isinstance(ended, Failure):
+            raise OSError("no space left")
+        save(store, ended, asked)
+
+    monkeypatch.setattr(RunStore, "save", full)
+
+    def other() -> None:
+        stage.errors.clear()
+        monkeypatch.setattr(RunStore, "save", save)
+        compare(strategies=("naive",))
+
+    stage.during["aim"] = other
+    made = compare()
+    assert [result.strategy for result in made.results] == ["naive", "aim"]
+    (path,) = (tmp_path / "out" / "runs").glob("naive_*.json")
+    assert json.loads(path.read_text())["status"] == "finished"
 
 
 def test_a_run_that_another_command_made_with_other_settings_is_kept(

@@ -1,6 +1,8 @@
 """A whole comparison: what runs, what is kept, and how it goes on after an interruption."""
 
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,28 @@ def test_a_failing_run_is_recorded_with_its_reason_and_the_others_go_on(
     assert "out of" in made.failures[0].details and "Traceback" in made.failures[0].details
     assert [(run["strategy"], run["seed"]) for run in read(tmp_path / "out")["failed"]] == [("naive", 0), ("naive", 1)]
     assert "naive, order news,reviews, seed 0 failed: RuntimeError: out of memory" in capsys.readouterr().out
+
+
+def test_a_failed_run_s_memory_is_freed_before_the_next(stage: Stage, compare: Callable[..., Comparison]) -> None:
+    class Model:
+        """What a failed run leaves: a strategy that its data loader points back to."""
+
+    left: list[weakref.ref[Model]] = []
+
+    def fail() -> None:
+        model = Model()
+        model.itself = model  # type: ignore[attr-defined]
+        left.append(weakref.ref(model))
+        raise RuntimeError("out of memory")
+
+    stage.during["naive"] = fail
+    stage.during["aim"] = lambda: left.append(left[0])
+    gc.disable()
+    try:
+        compare()
+        assert [reference() for reference in left] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_an_error_without_a_message_still_has_a_reason(stage: Stage, compare: Callable[..., Comparison]) -> None:

@@ -1,10 +1,12 @@
 """Train one strategy on one stream and measure it; a result as plain data."""
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from avalanche.training import Naive
@@ -32,6 +34,18 @@ def test_the_same_seed_gives_the_same_result(name: str, trained_llama: Trained) 
     first, second = (run(name, *trained_llama, SETTINGS, bar=progress_bar(0, False)) for _ in range(2))
     assert any(score for row in first.r for score in row)
     assert measured(first) == measured(second)
+
+
+def test_the_seed_is_that_of_strategies_that_draw_from_python_s_or_numpy_s_stream_too(trained_llama: Trained) -> None:
+    kept: list[Tensor] = []
+
+    def keep(model: LanguageModel, result: Result) -> None:
+        kept.append(torch.cat([weight.detach().flatten() for weight in model.parameters()]))
+
+    for _ in range(2):  # A-GEM picks what it rehearses with Python's own stream
+        run("agem", *trained_llama, SETTINGS, bar=progress_bar(0, False), keep=keep)
+        random.random(), np.random.random()
+    assert torch.equal(*kept)
 
 
 def test_another_seed_gives_another_run(trained_llama: Trained) -> None:

@@ -179,6 +179,29 @@ def test_a_score_that_was_changed_or_moved_is_not_believed(tmp_path: Path) -> No
             assert read_score(path) is None
 
 
+def test_training_that_diverges_is_an_error_and_no_score(model: LanguageModel, own_cache: Path) -> None:
+    diverging = replace(SETTINGS, learning_rate=float("inf"))
+    with pytest.raises(FloatingPointError):
+        single_task_scores(model, make_benchmark(model, NAMES[:1]), diverging, progress=False)
+    assert list(own_cache.glob("single_task/*")) == []
+
+
+def test_a_score_that_another_command_has_written_meanwhile_is_taken(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter([40.0, 60.0])
+
+    def measure(*arguments: Any) -> float:
+        score = next(measured)
+        if score == 40.0:  # the other command begins and ends while this one measures
+            assert single_task_scores(model, benchmark, SETTINGS, progress=False) == [60.0]
+        return score
+
+    benchmark = make_benchmark(model, NAMES[:1])
+    monkeypatch.setattr(single_task, "_measure", measure)
+    assert single_task_scores(model, benchmark, SETTINGS, progress=False) == [60.0]
+
+
 def test_without_cache_nothing_is_written(model: LanguageModel, own_cache: Path) -> None:
     single_task_scores(model, make_benchmark(model, NAMES[:1]), SETTINGS, cache=False, progress=False)
     assert not (own_cache / "single_task").exists()

@@ -70,11 +70,11 @@ def test_waiting_starts_anew_in_each_interval():
     assert watched(chosen, [1.0]) == ([8], "interval")
 
 
-def test_an_interval_shorter_than_the_distance_is_not_monitored():
+def test_an_interval_shorter_than_the_distance_is_monitored_once():
     chosen = controller(every=8, interval=4)
-    assert watched(chosen, []) == ([], "interval")
+    assert watched(chosen, [3.0]) == ([4], "interval")
     merged = chosen.merge(1.0, "interval")
-    assert (merged.threshold, merged.activations) == (None, 0)
+    assert (merged.threshold, merged.activations) == (6.0, 0)
 
 
 def test_the_state_is_restored():

@@ -135,6 +135,11 @@ def test_memory_iterations_follow_the_iterations_that_passed():
     assert OncePerTask(memory_ratio=0.5).memory_iterations(30) == 15
 
 
+def test_a_merge_has_a_memory_iteration_at_least_unless_it_is_to_have_none():
+    assert [FixedInterval(5, memory_ratio=0.2).memory_iterations(n) for n in (1, 2, 8)] == [1, 1, 2]
+    assert FixedInterval(5, memory_ratio=0.0).memory_iterations(8) == 0
+
+
 def test_a_fixed_interval_ignores_the_signals():
     assert next_interval(FixedInterval(5), [1, 2, 3, 4, 5]) == 5
 

@@ -1,6 +1,7 @@
 """Scores of several answers in one pass are those of separate, unpadded passes of Transformers."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import transformers
 from torch import Tensor
 
 from avalanche_aim import LanguageModel, text_benchmark
-from avalanche_aim.text import TextTask
+from avalanche_aim.text import TextTask, scoring
 
 Adapted = tuple[LanguageModel, Any]
 SIZES = {
@@ -22,6 +23,16 @@ SIZES = {
     "bos_token_id": 1,
     "eos_token_id": 1,
 }
+
+
+@pytest.mark.parametrize(
+    ("attention", "window", "taken"),
+    [("sdpa", None, True), ("eager", 8, False), ("eager", 20, True), ("flash_attention_2", None, False),
+     ("kernels-community/flash-attn", None, False)],
+)  # fmt: skip
+def test_our_mask_is_for_kinds_of_attention_that_take_one(attention: str, window: int | None, taken: bool) -> None:
+    config = SimpleNamespace(_attn_implementation=attention, sliding_window=window)
+    assert scoring._takes_our_mask(config, 20) is taken
 
 
 def own_scores(model: LanguageModel, picks: list[Any], own_loss: Callable[..., Tensor]) -> Tensor:
