@@ -126,15 +126,15 @@ class Comparison:
         with self._claims.on(stem(name, order, seed)) as ours:
             if ours:
                 end = bar.n + self._examples(*key)
-                if self._is_still_pending(key):
+                if self._still_to_run(key):
                     self._run(key, bar, place)
                 bar.update(end - bar.n)
                 if is_main() and isinstance(self.ended[key], Result) and key not in self._unsaved:
                     self._claims.forget(stem(name, order, seed))
         return ours
 
-    def _is_still_pending(self, key: Key) -> bool:
-        """Look whether another command has finished a run since this one began."""
+    def _still_to_run(self, key: Key) -> bool:
+        """Take a run that another command has finished since this one began; returns whether it is left to run."""
         if self.ended[key] is None:
             self.ended[key], problem = from_main(lambda: self._found(key))
             if problem:

@@ -13,7 +13,7 @@ from ..merging import History
 from ..plugin import AIMMergingPlugin
 from .configuration import Configuration
 from .progress import Progress, progress_bar
-from .runner import make_strategy
+from .runner import make_strategy, seed_everything
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def train_probed(
     model = configuration.load_model(seed)
     benchmark = configuration.make_benchmark(configuration.orders[0], model.tokenizer)
     stream = benchmark.train_stream[:tasks]
-    torch.manual_seed(seed)
+    seed_everything(seed)
     aim, probe = AIMMergingPlugin(memory=memory, seed=seed), Probe(benchmark.dev_stream, every)
     amounts = [len(experience.dataset) * settings.epochs for experience in stream]
     with progress_bar(sum(amounts), progress) as bar:

@@ -9,6 +9,7 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
+from ..isolation import RandomStream
 from ..modes import ModeSwitch
 from .encoding import AnswerSpace, unpack
 from .export import Base, save_merged, save_model
@@ -118,8 +119,7 @@ class LanguageModel(DynamicModule):
             check_adapter(name, backbone, lora)
             base = Base.named(next(iter(backbone.peft_config.values())).base_model_name_or_path)
         elif lora is not False and lora is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed accelerators too
+            with RandomStream(seed).on(torch.device("cpu")):
                 backbone = add_lora(backbone, lora)
         model = cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
         model.base = base

@@ -46,6 +46,8 @@ def tiny_model(kind: str, vocabulary: int, seed: int = 0, **kwargs: Any) -> Any:
     """
     import torch
 
+    from ..isolation import RandomStream
+
     unknown = sorted(set(kwargs) - {"dtype", "attn_implementation"})
     if unknown:
         raise TypeError(
@@ -53,8 +55,7 @@ def tiny_model(kind: str, vocabulary: int, seed: int = 0, **kwargs: Any) -> Any:
             "leave them out, or give the id or folder of a model"
         )
     dtype = kwargs.pop("dtype", "auto")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed accelerators too
+    with RandomStream(seed).on(torch.device("cpu")):
         model = (_t5 if kind == "seq2seq" else _llama)(vocabulary, **kwargs)
     if dtype in (None, "auto"):
         return model

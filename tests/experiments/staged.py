@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-Key = tuple[int, str, str]
+from avalanche_aim.experiments.comparison import Key
 
 
 @dataclass
