@@ -71,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from .text.inspection import inspect_folder, table
-    from .text.layouts import SAMPLE
+    from .text.data.inspection import inspect_folder, table
+    from .text.data.layouts import SAMPLE
 
     folder = SAMPLE if arguments.folder == "sample" else arguments.folder
     inspection = inspect_folder(folder, _tokenizer(arguments.tokenizer))
@@ -81,7 +81,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from .experiments.report import write_report
+    from .report import write_report
 
     print(write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out), end="")
     return 0
@@ -90,7 +90,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _tokenizer(name: str | None) -> Any:
     if name is None:
         return None
-    from .text.tiny import TINY, tiny_tokenizer
+    from .text.model.tiny import TINY, tiny_tokenizer
 
     if name in TINY:
         return tiny_tokenizer(TINY[name])

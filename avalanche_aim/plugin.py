@@ -9,8 +9,6 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
 from .distributed import DataParallel, agreed
-from .divergence import REMEDY, DivergenceCheck, all_finite
-from .memory import RehearsalMemory
 from .merging import (
     Diagnosis,
     Finding,
@@ -33,7 +31,9 @@ from .merging import (
     snapshot,
 )
 from .merging import preset as preset_named
-from .rehearsal import Rehearsal
+from .rehearsal.memory import RehearsalMemory
+from .rehearsal.passes import Rehearsal
+from .training.divergence import REMEDY, DivergenceCheck, all_finite
 
 MAX_ROLLBACKS = 3
 """How often an experience may go back to its last finite weights before its training ends in an error."""
@@ -62,7 +62,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`; how many memory iterations a merge has
         is part of it (``memory_ratio``).
     :param memory: what is rehearsed: a fraction of each experience (float in [0, 1]), a count of examples of each
-        (int), or a :class:`~avalanche_aim.memory.RehearsalMemory`.
+        (int), or a :class:`~avalanche_aim.rehearsal.memory.RehearsalMemory`.
     :param weights: chooses (α₁, α₂), a :class:`~avalanche_aim.merging.Weighting`.
     :param window: learning signals that are kept (L_w).
     :param threshold_factor: of the mean historical loss, for the forgetting threshold.

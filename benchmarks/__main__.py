@@ -17,7 +17,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from avalanche_aim.text.sources import DEFAULT_MODEL
+from avalanche_aim.text.model.sources import DEFAULT_MODEL
 from benchmarks.figures import Figure, Options, machine, markdown
 
 FIGURES = ("own_work", "passes", "scores", "copies", "long_stream", "evaluation", "start", "syncs", "padding")

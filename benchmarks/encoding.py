@@ -52,7 +52,7 @@ def _start(arguments: argparse.Namespace) -> int:
     from transformers import AutoTokenizer
 
     from avalanche_aim.text import read_tasks, text_benchmark
-    from avalanche_aim.text.tiny import TINY, tiny_tokenizer
+    from avalanche_aim.text.model.tiny import TINY, tiny_tokenizer
 
     name = arguments.tokenizer
     tokenizer = tiny_tokenizer(TINY[name]) if name in TINY else AutoTokenizer.from_pretrained(name)

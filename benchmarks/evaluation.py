@@ -14,8 +14,8 @@ from torch import Tensor
 
 from avalanche_aim.evaluation.scores import normalise
 from avalanche_aim.text import LanguageModel, generate, standard_cl
-from avalanche_aim.text.encoding import unpack
-from avalanche_aim.text.tiny import tiny_tokenizer
+from avalanche_aim.text.model.tiny import tiny_tokenizer
+from avalanche_aim.text.stream.encoding import unpack
 from benchmarks.figures import Figure, Options
 from benchmarks.measure import interleaved, spread
 

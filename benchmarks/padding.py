@@ -5,10 +5,10 @@ from transformers import AutoTokenizer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from avalanche_aim import standard_cl
-from avalanche_aim.text.encoding import HEADER
-from avalanche_aim.text.length_grouping import lengths_of, padding_share
-from avalanche_aim.text.sources import resolve_model
-from avalanche_aim.text.tiny import TINY, tiny_tokenizer
+from avalanche_aim.text.model.sources import resolve_model
+from avalanche_aim.text.model.tiny import TINY, tiny_tokenizer
+from avalanche_aim.text.stream.encoding import HEADER
+from avalanche_aim.text.stream.length_grouping import lengths_of, padding_share
 from benchmarks.figures import Figure, Options
 
 BATCH_SIZE = 8

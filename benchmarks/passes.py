@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from avalanche_aim import RehearsalMemory
-from avalanche_aim.isolation import gold_scores
+from avalanche_aim.training.isolation import gold_scores
 from benchmarks.figures import Figure, Options
 from benchmarks.stopwatch import PHASES, Stopwatch
 from benchmarks.workload import Workload

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from avalanche_aim.text.model import WATCHED_PASSES
+from avalanche_aim.text.model.language_model import WATCHED_PASSES
 from benchmarks.figures import Figure, Options
 from benchmarks.workload import Workload, plugin_of
 

@@ -28,7 +28,7 @@ from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, LanguageModel, Reh
 from avalanche_aim.evaluation import ResultMatrix
 from avalanche_aim.experiments.runner import Settings, make_strategy
 from avalanche_aim.merging import FixedInterval
-from avalanche_aim.text.sources import DEFAULT_MODEL
+from avalanche_aim.text.model.sources import DEFAULT_MODEL
 from benchmarks.figures import machine
 from benchmarks.resumed import different, finish, fork, outcome
 from benchmarks.workload import even_stream

@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..out_of_memory import is_out_of_memory
+from ..training.out_of_memory import is_out_of_memory
 from .encoding import decode, encode
 
 FORMAT = 1

@@ -16,9 +16,9 @@ from avalanche.training.plugins import SupervisedPlugin
 from avalanche.training.templates.base_sgd import PeriodicEval
 from torch import Tensor
 
-from ..data_order import DataOrder, OrderedLoader
 from ..distributed import DataParallel, agreed, is_main, meet
-from ..versions import versions
+from ..storage.versions import versions
+from ..training.data_order import DataOrder, OrderedLoader
 from . import state as training
 from .folder import Checkpoint, CheckpointFolder
 from .identity import differences, experiences, identity, problem_with, refuse_another_run

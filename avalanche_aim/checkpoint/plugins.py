@@ -12,8 +12,8 @@ from avalanche.training.templates.base_sgd import PeriodicEval
 from avalanche.training.utils import ParamData
 from torch import Tensor, nn
 
-from ..gradients import LossScaling
-from ..memory import RehearsalMemory
+from ..rehearsal.memory import RehearsalMemory
+from ..training.gradients import LossScaling
 
 PLAIN = (type(None), bool, int, float, str)
 KNOWN: dict[type, tuple[str, ...]] = {

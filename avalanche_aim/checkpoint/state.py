@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..isolation import random_state, set_random_state
-from ..memory import RehearsalMemory
+from ..rehearsal.memory import RehearsalMemory
+from ..training.isolation import random_state, set_random_state
 from . import plugins
 
 

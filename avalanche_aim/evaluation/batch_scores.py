@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ..distributed import DataParallel
-from ..text.answer_key import AnswerKey
-from ..text.encoding import Batch, unpack
-from ..text.generation import MAX_NEW_TOKENS, decode, generate
+from ..text.model.generation import MAX_NEW_TOKENS, decode, generate
+from ..text.stream.answer_key import AnswerKey
+from ..text.stream.encoding import Batch, unpack
 from .scores import SCORES
 
 

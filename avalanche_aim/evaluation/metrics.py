@@ -12,7 +12,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metrics import Mean
 from torch import Tensor
 
-from ..text.generation import MAX_NEW_TOKENS
+from ..text.model.generation import MAX_NEW_TOKENS
 from .batch_scores import BatchScores, exact_matches
 from .transfer import Matrix, result_matrix, summary
 

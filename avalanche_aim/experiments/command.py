@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from ..distributed import end, initialise, is_main
+from ..report.results_table import results_table
+from ..report.run_plots import draw_results
 from .comparison import Checkpoints, Comparison
 from .configuration import BENCHMARKS, PRECISIONS, Configuration
-from .plots import draw_results
 from .settings_file import read_yaml
 from .strategies import STRATEGIES
-from .tables import results_table
 
 DEFAULTS = Configuration()
 INTERRUPTED = 130

@@ -11,8 +11,8 @@ from avalanche.benchmarks import CLScenario
 
 from ..checkpoint import CheckpointFolder, CheckpointPlugin
 from ..distributed import count, from_main, is_main, machine_first
-from ..out_of_memory import free_memory
 from ..text import LanguageModel
+from ..training.out_of_memory import free_memory
 from .claims import Claims
 from .configuration import Configuration
 from .models import save_trained

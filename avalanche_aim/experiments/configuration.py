@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from avalanche.benchmarks import CLScenario
 
-from ..learning_rate import LearningRateSchedule
-from ..memory import RehearsalMemory
+from ..rehearsal.memory import RehearsalMemory
 from ..text import DEFAULT_MODEL, LanguageModel, long_sequence, standard_cl, superni
+from ..training.learning_rate import LearningRateSchedule
 from .runner import Settings
 from .strategies import STRATEGIES, check_strategies
 

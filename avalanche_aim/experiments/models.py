@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..evaluation import DEFINITIONS
 from ..text import LanguageModel
-from ..text.model_card import Training
+from ..text.model.model_card import Training
 from .configuration import Configuration
 from .runner import Result
 from .store import SCORE, stem

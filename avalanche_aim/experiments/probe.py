@@ -8,9 +8,9 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
-from ..isolation import eval_mode
 from ..merging import History
 from ..plugin import AIMMergingPlugin
+from ..training.isolation import eval_mode
 from .configuration import Configuration
 from .progress import Progress, progress_bar
 from .runner import make_strategy, seed_everything

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..distributed import count
-from ..versions import versions
+from ..storage.versions import versions
 
 
 def provenance() -> dict[str, Any]:

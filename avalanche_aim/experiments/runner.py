@@ -16,17 +16,17 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch.amp import GradScaler
 
 from ..checkpoint import CheckpointPlugin, problem_with_strategy
-from ..data_order import DataOrder
 from ..distributed import DataParallel, count
-from ..divergence import DivergenceCheck
 from ..evaluation import ResultMatrix, summary, text_metrics
 from ..evaluation.transfer import result_matrix
-from ..gradients import GradientStep
-from ..learning_rate import LearningRateSchedule
 from ..merging import History
-from ..merging.records import record
 from ..plugin import AIMMergingPlugin
+from ..storage.records import record
 from ..text import LanguageModel
+from ..training.data_order import DataOrder
+from ..training.divergence import DivergenceCheck
+from ..training.gradients import GradientStep
+from ..training.learning_rate import LearningRateSchedule
 from .cost import Cost, CostMeter
 from .progress import Progress, progress_bar
 from .strategies import STRATEGIES, Budget, check_strategies

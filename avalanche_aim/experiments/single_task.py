@@ -16,16 +16,16 @@ from typing import Any
 import torch
 from avalanche.benchmarks import CLScenario
 
-from ..cache import digest, resolve_cache, write_atomically
 from ..distributed import from_main
-from ..divergence import DivergenceCheck
 from ..evaluation import ResultMatrix
 from ..evaluation.batch_scores import answer_key
+from ..storage.files import digest, resolve_cache, write_atomically
+from ..storage.versions import versions
 from ..text import LanguageModel
-from ..text.encoding import HEADER, LENGTHS
-from ..text.fingerprint import model_fingerprint
-from ..text.generation import MAX_NEW_TOKENS
-from ..versions import versions
+from ..text.model.fingerprint import model_fingerprint
+from ..text.model.generation import MAX_NEW_TOKENS
+from ..text.stream.encoding import HEADER, LENGTHS
+from ..training.divergence import DivergenceCheck
 from .progress import Progress, progress_bar
 from .runner import Settings, make_strategy, seed_everything
 

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..cache import digest, write_atomically
 from ..evaluation import DEFINITIONS
 from ..merging import History
-from ..merging.records import record
+from ..storage.files import digest, write_atomically
+from ..storage.records import record
 from .configuration import Configuration
 from .provenance import provenance
 from .runner import Result

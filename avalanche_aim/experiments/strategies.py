@@ -28,9 +28,9 @@ from avalanche.training import (
 )
 from avalanche.training.plugins import ReplayPlugin
 
-from ..memory import RehearsalMemory
 from ..merging import FixedInterval, OncePerTask, RandomInterval
 from ..plugin import AIMMergingPlugin
+from ..rehearsal.memory import RehearsalMemory
 from .averaging import WeightAveraging
 
 Arguments = dict[str, Any]

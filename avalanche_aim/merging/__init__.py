@@ -1,11 +1,11 @@
 """The method, on torch alone: signals, schedules, weights, fusion and history. No Avalanche and no text here."""
 
+from ..rehearsal.fine_tuning import MemoryFineTuning, MemoryOptimizer
 from .controller import Merge, MergeController
 from .diagnosis import Diagnosis, Finding
 from .fusion import kept_share, merge_, movement, restore_, snapshot
 from .history import History, MergeRecord, MonitorRecord
 from .monitoring import Monitoring
-from .optimizer import MemoryFineTuning, MemoryOptimizer
 from .presets import PRESETS, Preset, preset
 from .schedule import (
     AdaptiveInterval,

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..cache import write_atomically
+from ..storage.files import write_atomically
+from ..storage.records import record
 from .controller import Merge
 from .diagnosis import Finding
-from .records import record
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .optimizer import MemoryOptimizer
+from ..rehearsal.fine_tuning import MemoryOptimizer
 from .schedule import AdaptiveInterval, ReferenceInterval, Schedule
 from .weights import ReferenceWeights, SignalWeights, Weighting
 

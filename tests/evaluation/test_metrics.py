@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.evaluation import ExactMatch, LabelAccuracy, ResultMatrix, TaskScore, text_metrics
 from avalanche_aim.text import TextTask, generate
-from avalanche_aim.text.tiny import tiny_tokenizer
+from avalanche_aim.text.model.tiny import tiny_tokenizer
 
 Strategy = Callable[..., Any]
 EXPERIENCE = "{}_Exp/eval_phase/test_stream/Task000/Exp{:03d}"

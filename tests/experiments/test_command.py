@@ -10,7 +10,7 @@ import pytest
 from avalanche_aim.evaluation import DEFINITIONS
 from avalanche_aim.experiments import STRATEGIES, Configuration, Result, command, comparison
 from avalanche_aim.experiments.claims import Claims
-from avalanche_aim.text import sources
+from avalanche_aim.text.model import sources
 
 SMALL = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4", "--device", "cpu"]
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from avalanche.benchmarks import CLScenario
 
-from avalanche_aim.cache import digest
 from avalanche_aim.experiments import Settings, run, single_task, single_task_scores
 from avalanche_aim.experiments.single_task import common_key, read_score, task_key, write_score
+from avalanche_aim.storage.files import digest
 from avalanche_aim.text import LanguageModel, TextExample, TextTask, text_benchmark
 
 SETTINGS = Settings(batch_size=4, learning_rate=0.02)

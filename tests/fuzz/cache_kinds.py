@@ -16,13 +16,14 @@ from hypothesis.strategies import SearchStrategy
 from promise import Broken, Kind, Refused
 from safetensors.numpy import save
 
-from avalanche_aim.cache import digest
 from avalanche_aim.experiments.single_task import read_score, write_score
-from avalanche_aim.text import TextExample, sources, wheel_copy
-from avalanche_aim.text.encoding import Encoder
-from avalanche_aim.text.encoding_cache import EncodingCache
-from avalanche_aim.text.rows import EncodedExamples
-from avalanche_aim.text.tiny import tiny_tokenizer
+from avalanche_aim.storage.files import digest
+from avalanche_aim.text import TextExample
+from avalanche_aim.text.model import sources, wheel_copy
+from avalanche_aim.text.model.tiny import tiny_tokenizer
+from avalanche_aim.text.stream.cache import EncodingCache
+from avalanche_aim.text.stream.encoding import Encoder
+from avalanche_aim.text.stream.rows import EncodedExamples
 
 
 def damaged(content: bytes, *more: SearchStrategy[Any]) -> SearchStrategy[bytes | str]:

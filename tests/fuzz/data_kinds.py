@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from promise import Broken, Kind, command
 
 from avalanche_aim.text import TextTask
-from avalanche_aim.text.hub import read_hub_task
-from avalanche_aim.text.layouts import read_tasks
-from avalanche_aim.text.orders import LONG_SEQUENCE, STANDARD_CL, SUPERNI, resolve_order
+from avalanche_aim.text.data.hub import read_hub_task
+from avalanche_aim.text.data.layouts import read_tasks
+from avalanche_aim.text.data.orders import LONG_SEQUENCE, STANDARD_CL, SUPERNI, resolve_order
 
 SPLITS = ("train", "dev", "test")
 

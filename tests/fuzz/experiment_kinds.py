@@ -14,10 +14,10 @@ from promise import Broken, Kind, command
 
 from avalanche_aim.experiments import Configuration, Cost, Failure, Result, RunStore
 from avalanche_aim.experiments.comparison import Comparison
-from avalanche_aim.experiments.report.signal_plots import signal_plot
 from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
+from avalanche_aim.report.signal_plots import signal_plot
 from avalanche_aim.text import LanguageModel
-from avalanche_aim.text.sources import DEFAULT_MODEL, hub, resolve_model
+from avalanche_aim.text.model.sources import DEFAULT_MODEL, hub, resolve_model
 
 # Configurations
 

@@ -12,8 +12,8 @@ from promise import Kind
 from transformers.utils.logging import disable_progress_bar
 
 from avalanche_aim.text import LanguageModel
-from avalanche_aim.text.sources import DEFAULT_MODEL, hub, resolve_model
-from avalanche_aim.text.tiny import tiny_model, tiny_tokenizer
+from avalanche_aim.text.model.sources import DEFAULT_MODEL, hub, resolve_model
+from avalanche_aim.text.model.tiny import tiny_model, tiny_tokenizer
 
 
 @cache

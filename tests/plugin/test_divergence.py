@@ -9,8 +9,8 @@ from avalanche.training.plugins import SupervisedPlugin
 from plugin_runs import ITERATIONS, MEMORY_BATCH, Snapshots, merging, state_of
 
 from avalanche_aim import AIMMergingPlugin
-from avalanche_aim.divergence import LOOK_EVERY, DivergenceCheck, all_finite
 from avalanche_aim.merging import FixedInterval
+from avalanche_aim.training.divergence import LOOK_EVERY, DivergenceCheck, all_finite
 
 
 class Spoiled(SupervisedPlugin):

@@ -12,7 +12,7 @@ from torch.nn import functional
 from avalanche_aim import GradientStep
 from avalanche_aim import plugin as plugin_module
 from avalanche_aim.merging import FixedInterval
-from avalanche_aim.out_of_memory import halving, is_out_of_memory
+from avalanche_aim.training.out_of_memory import halving, is_out_of_memory
 
 
 class Remember(SupervisedPlugin):

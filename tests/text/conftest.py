@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from avalanche_aim.text import sources
+from avalanche_aim.text.model import sources
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The rehearsal memory, and the passes over it."""

@@ -1,0 +1,133 @@
+"""What a report is made from: the runs of one folder, and which strategy is the baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from ..experiments.runner import Result
+from ..experiments.store import Failure, Origin, RunStore
+from ..experiments.strategies import STRATEGIES
+from .quantities import COSTS, LABEL_ACCURACY, METRICS, OP, TRAINING_MINUTES, Quantity, task_score
+from .statistics import Difference, Run, Spread, paired_difference
+
+BASELINE = "naive"
+REFERENCES = ("joint", "cumulative")
+"""Strategies that train on all the data of past tasks: bounds to compare with, not contenders."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The runs of a comparison and what follows from them.
+
+    :param results: the finished runs.
+    :param failures: the failed ones.
+    :param origins: what each was asked for, and where it ran.
+    :param baseline: what the others are compared with, or None.
+    """
+
+    results: Sequence[Result]
+    failures: Sequence[Failure]
+    origins: Sequence[Origin]
+    baseline: str | None
+
+    @classmethod
+    def read(cls, folder: Path, baseline: str | None = None) -> "Report":
+        """Read the folder of a comparison, finished or not.
+
+        :param folder: what ``--out`` was.
+        :param baseline: a strategy with finished runs; :data:`BASELINE` by default, if there.
+        :raises ValueError: for a baseline without finished runs, or a damaged file.
+        :raises FileNotFoundError: if there is no run.
+        """
+        store = RunStore(folder)
+        results, failures = store.load()
+        finished = list(dict.fromkeys(result.strategy for result in results))
+        if baseline is None:
+            baseline = BASELINE if BASELINE in finished else None
+        elif baseline not in finished:
+            raise ValueError(f"baseline: expected a strategy with finished runs ({', '.join(finished) or 'none'}), "
+                             f"got {baseline!r}")  # fmt: skip
+        return cls(results, failures, store.origins(), baseline)
+
+    @cached_property
+    def strategies(self) -> list[str]:
+        """Those with finished runs, the highest mean OP first; equal ones as :data:`STRATEGIES` lists them."""
+        known = list(STRATEGIES)
+        names = sorted({r.strategy for r in self.results}, key=lambda n: (known.index(n) if n in known else inf, n))
+        return sorted(names, key=lambda name: -self._mean(name, OP))
+
+    @cached_property
+    def orders(self) -> list[str]:
+        """Those of the finished runs."""
+        return sorted({result.order for result in self.results})
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        """The tasks of all orders, as the first order has them."""
+        runs = sorted(self.results, key=lambda result: result.order)
+        return list(dict.fromkeys(task for result in runs for task in result.tasks))
+
+    @property
+    def missing(self) -> list[tuple[str, str, int]]:
+        """Strategy, order and seed of runs that neither finished nor failed, though others have that order and seed."""
+        runs: list[Any] = [*self.results, *self.failures]
+        ended = {(run.strategy, run.order, run.seed) for run in runs}
+        strategies, orders, seeds = map(set, zip(*ended, strict=True))
+        return sorted(set(product(strategies, orders, seeds)) - ended)
+
+    @property
+    def quantities(self) -> list[Quantity]:
+        """Everything a run is described by."""
+        return [*METRICS, LABEL_ACCURACY, *map(task_score, self.tasks), *COSTS, TRAINING_MINUTES]
+
+    def runs(self, strategy: str, order: str | None = None) -> list[Result]:
+        """Return the finished runs of a strategy, by order and seed.
+
+        :param strategy: its name.
+        :param order: of this order alone.
+        """
+        runs = [r for r in self.results if r.strategy == strategy and order in (None, r.order)]
+        return sorted(runs, key=lambda run: (run.order, run.seed))
+
+    def values(self, strategy: str, quantity: Quantity) -> dict[Run, float]:
+        """Return a quantity of each run that has it, by order and seed.
+
+        :param strategy: its name.
+        :param quantity: which.
+        """
+        pairs = (((run.order, run.seed), quantity.value(run)) for run in self.runs(strategy))
+        return {key: value for key, value in pairs if value is not None}
+
+    def spread(self, strategy: str, quantity: Quantity) -> Spread | None:
+        """Return mean and deviation over orders and seeds.
+
+        :param strategy: its name.
+        :param quantity: which.
+        """
+        return Spread.of(list(self.values(strategy, quantity).values()))
+
+    def difference(self, strategy: str, quantity: Quantity) -> Difference | None:
+        """Return the difference to the baseline.
+
+        :param strategy: its name.
+        :param quantity: which.
+        :return: None without a baseline, for the baseline itself, and where the two share no run.
+        """
+        if self.baseline in (None, strategy):
+            return None
+        return paired_difference(self.values(strategy, quantity), self.values(str(self.baseline), quantity))
+
+    def has(self, quantity: Quantity) -> bool:
+        """Say whether any run has a quantity.
+
+        :param quantity: which.
+        """
+        return any(quantity.value(result) is not None for result in self.results)
+
+    def _mean(self, strategy: str, quantity: Quantity) -> float:
+        spread = self.spread(strategy, quantity)
+        return -inf if spread is None else spread.mean

@@ -1,0 +1,81 @@
+"""What a report says of each run: scores and costs, each with its meaning."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from operator import attrgetter
+from statistics import fmean
+
+from ..evaluation import DEFINITIONS
+from ..experiments.runner import Result
+from ..experiments.store import SCORE
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of a run.
+
+    :param name: as it is shown.
+    :param unit: of the number, "" for a count.
+    :param meaning: its definition.
+    :param digits: shown after the point.
+    :param of: takes it from a result; None where the run has none.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    digits: int
+    of: Callable[[Result], float | None]
+
+    def value(self, result: Result) -> float | None:
+        """Return the number of a run, None where it has none.
+
+        :param result: the run.
+        """
+        number = self.of(result)
+        return float(number) if number is not None and isfinite(number) else None
+
+
+def _metric(name: str) -> Quantity:
+    return Quantity(name, "points", DEFINITIONS[name], 1, lambda result: result.metrics.get(name))
+
+
+def _cost(name: str, unit: str, digits: int, attribute: str, meaning: str) -> Quantity:
+    return Quantity(name, unit, meaning, digits, attrgetter(f"cost.{attribute}"))
+
+
+METRICS = tuple(map(_metric, DEFINITIONS))
+"""OP, BWT, FWT and Forgetting, all from R."""
+OP = METRICS[0]
+MINUTES = _cost("minutes", "min", 2, "minutes", "training and evaluation, wall clock")
+TRAINING_MINUTES = _cost("training minutes", "min", 2, "training_minutes", "training alone, wall clock")
+LABEL_ACCURACY = Quantity(
+    "label acc.", "%",
+    "mean over the tasks with a closed label set of how often the gold label is the most probable one of its task, "
+    "after the last task", 1,
+    lambda result: fmean(result.label_accuracy) if result.label_accuracy else None,
+)  # fmt: skip
+COSTS = (
+    MINUTES,
+    _cost("iterations", "", 0, "iterations", "training iterations; a memory fine-tuning's are not among them"),
+    _cost("passes", "", 2, "gradient_passes",
+          "examples passed through the model in training with gradient, as a multiple of plain training's"),
+    _cost("extra passes", "", 2, "other_passes",
+          "the same without gradient: AIM's monitoring, MIR's search, LwF's teacher"),
+    _cost("peak MiB", "MiB", 0, "peak_memory_mb",
+          "highest resident memory of the process during the run; on an accelerator, of allocated memory"),
+    Quantity("merges", "", "how often the weights were merged", 0, lambda result: result.merges),
+)  # fmt: skip
+
+
+def task_score(task: str) -> Quantity:
+    """Return the score on one task after the last: R[T-1][j].
+
+    :param task: its name; its place may differ from order to order.
+    """
+
+    def of(result: Result) -> float | None:
+        return result.r[-1][result.tasks.index(task)] if task in result.tasks else None
+
+    return Quantity(f"score of {task}", "%", f"score on {task} after the last task; {SCORE}", 1, of)

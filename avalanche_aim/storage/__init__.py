@@ -1,0 +1,1 @@
+"""What is kept on disk: whole files or none, plain data back into dataclasses, versions."""

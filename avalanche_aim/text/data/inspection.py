@@ -1,0 +1,210 @@
+"""What is in a folder of benchmark files, and what to know before training on it."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .known import known_task
+from .layouts import Layout, TaskFiles, detect
+from .layouts.read import check_labels, read_splits, task_labels
+from .tasks import SPLITS, TextExample, TextTask, metric_of
+from .traps import Trap, find_traps
+
+PERCENTILES = (50, 95, 100)
+LABELS_SHOWN = 14
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split in numbers.
+
+    :param rows: its number of examples.
+    :param labels: how many examples each label has, the most frequent first; None for open generation.
+    :param references: examples with more than one accepted answer.
+    :param lengths: percentiles (50, 95, 100) of the prompts' and answers' lengths, by unit: "characters", "words"
+        and, where a tokenizer was given, "tokens".
+    """
+
+    rows: int
+    labels: dict[str, int] | None
+    references: int
+    lengths: dict[str, dict[str, list[int]]]
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One task of the folder.
+
+    :param name: its name as the folder spells it.
+    :param task: its canonical name.
+    :param metric: how it is scored.
+    :param closed: True for a closed label set.
+    :param splits: its splits in numbers.
+    """
+
+    name: str
+    task: str
+    metric: str
+    closed: bool
+    splits: dict[str, SplitReport]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect_folder` found.
+
+    :param folder: the folder.
+    :param layout: its layout's name.
+    :param tasks: its tasks.
+    :param traps: what is readable, and not what one would expect.
+    :param notes: what to know before comparing scores with published ones or with another layout's.
+    :param errors: what cannot be trained on: a task that cannot be read, or a label that is not the task's.
+    """
+
+    folder: str
+    layout: str
+    tasks: list[TaskReport] = field(default_factory=list)
+    traps: list[Trap] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data for JSON."""
+        return {**asdict(self), "traps": [{**asdict(trap), "meaning": trap.meaning} for trap in self.traps]}
+
+
+def inspect_folder(folder: str | Path, tokenizer: Any = None) -> Inspection:
+    """Look at every task of a folder.
+
+    Unlike :func:`~avalanche_aim.text.data.layouts.read_tasks` it goes on after a task that cannot be read.
+
+    :param folder: the folder, in any layout.
+    :param tokenizer: a Hugging Face tokenizer to count tokens with, or None.
+    :raises FileNotFoundError: if it is no folder or in no known layout.
+    :raises ValueError: if two of its files are one task.
+    """
+    folder = Path(folder).expanduser()
+    layout = detect(folder)
+    inspection = Inspection(str(folder), layout.name)
+    found = layout.tasks(folder)
+    tasks: dict[str, TextTask] = {}
+    for name, files in found.items():
+        try:
+            tasks[name] = _tolerant_task(layout, files, inspection.errors)
+        except (ValueError, OSError) as error:
+            inspection.errors.append(str(error))
+    for name, task in tasks.items():
+        inspection.tasks.append(_task_report(found[name].name, name, task, tokenizer))
+        inspection.traps.extend(find_traps(task, list(tasks.values()), layout.instructs))
+    inspection.notes.extend(_notes(layout, folder, found, tasks))
+    return inspection
+
+
+def _tolerant_task(layout: Layout, files: TaskFiles, errors: list[str]) -> TextTask:
+    """The task with every label that occurs: a stray one, which training refuses, must not hide all else."""
+    splits = read_splits(layout, files)
+    labels = task_labels(files, splits["train"])
+    if labels is not None:
+        try:
+            check_labels(files, splits, labels)
+        except ValueError as error:
+            errors.append(str(error))
+        used = dict.fromkeys(example.answer for split in SPLITS for example in splits[split])
+        labels = tuple(dict.fromkeys((*labels, *used)))
+    metric = metric_of(files.name, labels)
+    return TextTask(files.name, splits["train"], splits["dev"], splits["test"], labels, metric)
+
+
+def _task_report(spelled: str, name: str, task: TextTask, tokenizer: Any) -> TaskReport:
+    closed = task.labels is not None
+    splits = {split: _split_report(task.split(split), closed, tokenizer) for split in SPLITS}
+    return TaskReport(spelled, name, task.metric, closed, splits)
+
+
+def _split_report(examples: Sequence[TextExample], closed: bool, tokenizer: Any) -> SplitReport:
+    units: dict[str, Callable[[list[str]], list[int]]] = {
+        "characters": lambda texts: [len(text) for text in texts],
+        "words": lambda texts: [len(text.split()) for text in texts],
+    }
+    if tokenizer is not None:
+        units["tokens"] = lambda texts: [len(ids) for ids in tokenizer(texts, verbose=False).input_ids]
+    prompts, answers = [example.prompt for example in examples], [example.answer for example in examples]
+    return SplitReport(
+        rows=len(examples),
+        labels=dict(Counter(answers).most_common()) if closed else None,
+        references=sum(len(example.references) > 1 for example in examples),
+        lengths={
+            unit: {"prompt": _percentiles(count(prompts)), "answer": _percentiles(count(answers))}
+            for unit, count in units.items()
+        },
+    )
+
+
+def _percentiles(values: list[int]) -> list[int]:
+    """The smallest values that so many percent of the values do not exceed."""
+    ordered = sorted(values)
+    return [ordered[max(0, -(-percent * len(ordered) // 100) - 1)] for percent in PERCENTILES]
+
+
+def _notes(layout: Layout, folder: Path, found: dict[str, TaskFiles], tasks: dict[str, TextTask]) -> list[str]:
+    notes = [note for note in [layout.note(folder)] if note]
+    for name, files in found.items():
+        known = known_task(name)
+        if known and known.spellings:
+            spelled = ", ".join(known.spellings)
+            notes.append(f"task {files.name!r} has other names elsewhere ({spelled}); any of them finds it")
+        if known and len(known.labels) > 1 and name in tasks:
+            sets = " or ".join("/".join(labels) for labels in known.labels)
+            here = "/".join(sorted({example.answer for example in tasks[name].train}))
+            notes.append(
+                f"task {files.name!r}: its labels are {here} here; published files have {sets}, depending on the "
+                "repository. A model trained on one set scores 0 on the other"
+            )
+    return notes
+
+
+def table(inspection: Inspection) -> str:
+    """Render an inspection for people.
+
+    :param inspection: what was found.
+    """
+    unit = "tokens" if any("tokens" in t.splits["train"].lengths for t in inspection.tasks) else "words"
+    lines = [f"{inspection.folder}: {inspection.layout} layout, {len(inspection.tasks)} tasks", ""]
+    rows: list[tuple[str, ...]] = [("task", "split", "rows", "labels", f"prompt {unit}", f"answer {unit}", "metric")]
+    for task in inspection.tasks:
+        for split, report in task.splits.items():
+            first = split == SPLITS[0]
+            lengths = (" / ".join(map(str, report.lengths[unit][part])) for part in ("prompt", "answer"))
+            labels = "open" if report.labels is None else str(len(report.labels))
+            rows.append((task.name * first, split, str(report.rows), labels, *lengths, task.metric * first))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [f"(lengths: median / 95 % / longest, in {unit})", "", "Labels in train:"]
+    lines += [
+        f"  {task.name}: {_distribution(task.splits['train'].labels)}" for task in inspection.tasks if task.closed
+    ]
+    for title, entries in (
+        ("Cannot be read", inspection.errors),
+        ("Traps", _trap_lines(inspection.traps)),
+        ("Notes", inspection.notes),
+    ):
+        lines += ["", f"{title}: none" if not entries else f"{title}:", *(f"  {entry}" for entry in entries)]
+    return "\n".join(lines)
+
+
+def _distribution(labels: dict[str, int] | None) -> str:
+    shown = [f"{label or '(empty)'} {count}" for label, count in list((labels or {}).items())[:LABELS_SHOWN]]
+    more = len(labels or {}) - len(shown)
+    return ", ".join(shown) + (f", … ({more} more)" if more else "")
+
+
+def _trap_lines(traps: Sequence[Trap]) -> list[str]:
+    """The traps by kind, each kind with its meaning once."""
+    lines = []
+    for kind in dict.fromkeys(trap.kind for trap in traps):
+        same = [trap for trap in traps if trap.kind == kind]
+        lines.append(f"{kind}: {same[0].meaning}")
+        lines.extend(f"  {trap.task}: {trap.detail}" for trap in same)
+    return lines

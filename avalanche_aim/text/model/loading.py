@@ -1,0 +1,153 @@
+"""Loading a Hugging Face model, with LoRA or without."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..stream.encoding import Encoder
+from .sources import resolve_model
+
+LORA = {"r": 8, "lora_alpha": 32, "lora_dropout": 0.05}
+"""LoRA as in the paper's experiments, on the attention's query and value projections."""
+
+
+def load_backbone(name: str, **kwargs: Any) -> tuple[Any, Any]:
+    """Load a model and its tokenizer.
+
+    :param name: a Hugging Face id, or a local folder with a model or with an adapter of ``peft``.
+    :param kwargs: further arguments of Transformers' ``from_pretrained``; ``dtype`` is float32 by default.
+    :return: the model, in a ``PeftModel`` with trainable weights if it is an adapter, and the tokenizer.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    source = resolve_model(name)
+    if (Path(source) / "adapter_config.json").is_file():
+        return _load_adapter(source, **kwargs)
+    # Without a word on it Transformers asks at the terminal whether to run code that comes with the model.
+    code = {"trust_remote_code": kwargs.get("trust_remote_code", False)}
+    with _readable(source):
+        config = AutoConfig.from_pretrained(source, **code)
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        tokenizer = AutoTokenizer.from_pretrained(source, **code)
+    if Encoder(tokenizer).style != ("seq2seq" if config.is_encoder_decoder else "causal"):
+        warnings.warn(f"{source}: its tokenizer does not end texts as expected of this kind of model", stacklevel=4)
+    with _readable(source):
+        return kind.from_pretrained(source, **{"dtype": torch.float32, **kwargs}), tokenizer
+
+
+def add_lora(backbone: Any, lora: Any) -> Any:
+    """Wrap a model with fresh LoRA weights; only these are trainable.
+
+    :param backbone: a Transformers model.
+    :param lora: True, a dict of changes to :data:`LORA`, or a ``peft.LoraConfig``.
+    :raises TypeError: for anything else.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    if isinstance(lora, LoraConfig):
+        return get_peft_model(backbone, lora)
+    if lora is not True and not isinstance(lora, dict):
+        raise TypeError(f"lora: expected True, False, a dict of settings or a peft.LoraConfig, got {lora!r}")
+    seq2seq = backbone.config.is_encoder_decoder
+    defaults = {
+        **LORA,
+        "target_modules": ["q", "v"] if seq2seq else ["q_proj", "v_proj"],
+        "task_type": "SEQ_2_SEQ_LM" if seq2seq else "CAUSAL_LM",
+    }
+    return get_peft_model(backbone, LoraConfig(**{**defaults, **(lora if isinstance(lora, dict) else {})}))
+
+
+def check_adapter(name: str, backbone: Any, lora: Any) -> None:
+    """Refuse LoRA settings for a model that has its adapter already.
+
+    :param name: where it comes from, for the message.
+    :param backbone: the ``PeftModel``.
+    :param lora: as for :func:`add_lora`.
+    :raises ValueError: for anything but True.
+    """
+    if lora is not True:
+        base = next(iter(backbone.peft_config.values())).base_model_name_or_path
+        raise ValueError(
+            f"lora: {name} holds an adapter, which comes with its own settings; expected True, got {lora!r:.80}. Leave "
+            f"lora out to go on training this adapter, or load its base model {base!r} to start anew"
+        )
+
+
+def stays_put(model: Any) -> bool:
+    """Whether a model has to stay where and as it was loaded: quantised, or spread over devices or to disk.
+
+    :param model: a Transformers model.
+    """
+    places = getattr(model, "hf_device_map", None) or {}
+    return bool(getattr(model, "is_quantized", False)) or len(set(map(str, places.values()))) > 1
+
+
+def checkpoint_layers(model: Any) -> None:
+    """Let the backward pass compute each layer's activations anew instead of keeping them.
+
+    :param model: a Transformers model, changed in place.
+    """
+    # Transformers 5 renames it on the way.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
+def store_frozen(backbone: nn.Module, dtype: torch.dtype) -> None:
+    """Store the weights of frozen linear layers in the dtype that autocast would cast them to at every pass.
+
+    Outputs under autocast stay the same to the bit; the casts (a fifth of a training step of SmolLM2-135M on a CPU) and
+    half the memory go. A layer that shares its weights with another module, such as a tied output layer, gets a copy.
+
+    :param backbone: the model, changed in place; it then runs under autocast only.
+    :param dtype: of autocast.
+    """
+    holders = Counter(id(p) for module in backbone.modules() for p in module.parameters(recurse=False))
+    for module in backbone.modules():
+        if not isinstance(module, nn.Linear) or any(p.requires_grad for p in module.parameters()):
+            continue
+        weight: torch.Tensor = module.weight
+        if weight.is_floating_point():  # quantised weights are integers
+            stored = weight.detach().to(dtype)
+            if holders[id(weight)] == 1:
+                weight.data = stored
+            else:
+                module.weight = nn.Parameter(stored, requires_grad=False)
+
+
+def _load_adapter(folder: str, **kwargs: Any) -> tuple[Any, Any]:
+    from peft import PeftConfig, PeftModel
+
+    with _readable(folder):
+        base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+    if not base or not isinstance(base, str):
+        raise ValueError(
+            f"{folder}: expected an adapter that names its base model in adapter_config.json, got {base!r:.80}"
+        )
+    backbone, tokenizer = load_backbone(base, **kwargs)
+    with _readable(folder):
+        return PeftModel.from_pretrained(backbone, folder, is_trainable=True), tokenizer
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    """Say which model it is that can't be loaded, whatever Transformers, tokenizers or peft make of its files.
+
+    :raises OSError, ValueError: with their words.
+    """
+    try:
+        yield
+    except (ImportError, MemoryError, torch.OutOfMemoryError):  # not the model's fault, and clear as they are
+        raise
+    except Exception as error:  # of every kind, and a bare Exception for a damaged tokenizer.json
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        kind = OSError if isinstance(error, OSError) else ValueError
+        raise kind(
+            f"{source}: expected a model that can be loaded with these arguments, got {words:.600}; check the "
+            "arguments, or copy or fetch the model again"
+        ) from error

@@ -1,0 +1,1 @@
+"""Tasks as Avalanche experiences: encoded, cached, batched."""

@@ -1,0 +1,174 @@
+"""Text tasks as an Avalanche benchmark: train, dev and test streams, one experience a task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_classes_timeline
+from avalanche.benchmarks.scenarios.task_aware import with_task_labels
+from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
+
+from ..data.layouts import SAMPLE, read_tasks
+from ..data.orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
+from ..data.tasks import SPLITS, TextTask
+from .answer_key import AnswerKey
+from .cache import EncodingCache
+from .encoding import AnswerSpace, Encoder
+from .rows import EncodedExamples, PackedRows, row_width
+
+
+def standard_cl(
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: str | Path = "sample", **options: Any
+) -> CLScenario:
+    """Build the Standard CL benchmark (4 text classification tasks; orders 1 to 3).
+
+    :param order: 1, 2 or 3, an order's name, a list of tasks, or one task.
+    :param tokenizer: the model's tokenizer, ``LanguageModel.tokenizer``.
+    :param data: a folder in any layout (docs/data.md), "hub" for the Hugging Face Hub, or "sample" for the small
+        data set shipped here.
+    :param options: ``train_per_task``, ``eval_per_task``, ``max_prompt_tokens``, ``seed``, ``strict`` and ``cache`` of
+        :func:`benchmark_from_files`.
+    :return: a benchmark with ``train_stream``, ``dev_stream`` and ``test_stream``; see :func:`text_benchmark`.
+    :raises ValueError: for an unknown order or malformed data.
+    :raises FileNotFoundError: for data that is not there.
+    """
+    names = resolve_order(order, STANDARD_CL, first_number=1)
+    if str(data) == "sample":
+        names, data = tuple(SAMPLE_TASKS.get(canonical(name), name) for name in names), SAMPLE
+    return benchmark_from_files(names, tokenizer, data, **options)
+
+
+def long_sequence(
+    order: int | str | Sequence[str] = 4, tokenizer: Any = None, data: str | Path | None = None, **options: Any
+) -> CLScenario:
+    """Build the Long-sequence benchmark (15 text classification tasks; orders 4 to 6).
+
+    :param order: 4, 5 or 6, an order's name, a list of tasks, or one task.
+    :param tokenizer: the model's tokenizer.
+    :param data: a folder in any layout, or "hub".
+    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    """
+    return benchmark_from_files(resolve_order(order, LONG_SEQUENCE, first_number=4), tokenizer, data, **options)
+
+
+def superni(
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: str | Path | None = None, **options: Any
+) -> CLScenario:
+    """Build the SuperNI benchmark (15 tasks, most of them open generation; orders 1 and 2).
+
+    :param order: 1 or 2, an order's name, a list of tasks ("task002", or just "002"), or one task.
+    :param tokenizer: the model's tokenizer.
+    :param data: a folder in any layout.
+    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    """
+    return benchmark_from_files(resolve_order(order, SUPERNI, first_number=1), tokenizer, data, **options)
+
+
+def benchmark_from_files(
+    names: Sequence[str],
+    tokenizer: Any,
+    data: str | Path | None,
+    *,
+    train_per_task: int | None = None,
+    eval_per_task: int | None = None,
+    max_prompt_tokens: int = 512,
+    seed: int = 0,
+    strict: bool = False,
+    cache: bool | str | Path = True,
+) -> CLScenario:
+    """Build a benchmark from tasks on disk.
+
+    :param names: the tasks, in stream order, in any spelling.
+    :param tokenizer: the model's tokenizer.
+    :param data: a folder in any layout (docs/data.md), or "hub".
+    :param train_per_task: training examples a task, evenly over its labels, or None for all.
+    :param eval_per_task: dev and test examples a task, likewise.
+    :param max_prompt_tokens: longer prompts are shortened in the middle.
+    :param seed: of the choice of examples.
+    :param strict: True makes an error of every trap in the data, which is a warning otherwise.
+    :param cache: where rows are kept once tokenised; see :func:`text_benchmark`.
+    :raises ValueError: for malformed data.
+    :raises FileNotFoundError: for data that is not there.
+    """
+    if data is None or str(data) == "sample":
+        raise ValueError(
+            f"data: expected a folder with the files of {', '.join(names)}, got {data!r}; the shipped sample has the "
+            "Standard CL tasks only"
+        )
+    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in read_tasks(data, names, strict)]
+    return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
+
+
+def text_benchmark(
+    tasks: Sequence[TextTask], tokenizer: Any, max_prompt_tokens: int = 512, cache: bool | str | Path = True
+) -> CLScenario:
+    """Build a benchmark from text tasks of any source.
+
+    Each experience carries its ``task`` (a :class:`TextTask`), ``task_name``, ``answers`` (the benchmark's
+    :class:`~avalanche_aim.text.stream.encoding.AnswerSpace`) and ``answer_key`` (its stream's references,
+    :class:`~avalanche_aim.text.stream.answer_key.AnswerKey`). All task labels are 0: a language model has one output
+    head, and distinct labels change what several Avalanche strategies compute (docs/architecture.md). The
+    benchmark's ``truncated`` counts the prompts that were shortened.
+
+    :param tasks: the tasks, in stream order.
+    :param tokenizer: the model's tokenizer.
+    :param max_prompt_tokens: longer prompts are shortened in the middle.
+    :param cache: True to keep tokenised examples in the library's cache folder and find them there at the next
+        start (:mod:`avalanche_aim.storage.files`), False for neither, or a folder of your own.
+    :return: a benchmark with ``train_stream``, ``test_stream`` and, where every task has one, ``dev_stream``.
+    :raises ValueError: for two tasks of one name, or no task at all.
+    """
+    names = [task.name for task in tasks]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"tasks: expected one or more tasks of different names, got {names}")
+    if tokenizer is None:
+        raise ValueError("tokenizer: expected the model's tokenizer (LanguageModel.tokenizer), got None")
+    encoder = Encoder(tokenizer, max_prompt_tokens)
+    answers = _answer_space(tasks, encoder)
+    encodings = EncodingCache(encoder, cache)
+    splits = [split for split in SPLITS if all(task.split(split) for task in tasks)]
+    encoded = {split: [encodings.encode(task.split(split)) for task in tasks] for split in splits}
+    # One width for the whole stream: buffers mix its experiences in one batch.
+    width = row_width(part for parts in encoded.values() for part in parts)
+    streams = {
+        split: [_dataset(n, task, split, parts[n], answers, width) for n, task in enumerate(tasks)]
+        for split, parts in encoded.items()
+    }
+    benchmark = with_task_labels(with_classes_timeline(benchmark_from_datasets(**streams)))
+    for split, stream in benchmark.streams.items():
+        key = AnswerKey.of_split(tasks, split)
+        for experience, task in zip(stream, tasks, strict=True):
+            experience.task, experience.task_name = task, task.name
+            experience.answers, experience.answer_key = answers, key
+    benchmark.truncated = sum(part.truncated for parts in encoded.values() for part in parts)
+    return benchmark
+
+
+def _answer_space(tasks: Sequence[TextTask], encoder: Encoder) -> AnswerSpace:
+    texts = list(dict.fromkeys(label for task in tasks for label in task.labels or ()))
+    classes = {text: number for number, text in enumerate(texts)}
+    return AnswerSpace(
+        texts=tuple(texts),
+        tokens=tuple(map(tuple, encoder.answers(texts))),
+        task_names=tuple(task.name for task in tasks),
+        task_classes=tuple(tuple(classes[label] for label in task.labels or ()) for task in tasks),
+        style=encoder.style,
+    )
+
+
+def _dataset(
+    number: int, task: TextTask, split: str, encoded: EncodedExamples, answers: AnswerSpace, width: int
+) -> TaskAwareSupervisedClassificationDataset:
+    classes = {text: target for target, text in enumerate(answers.texts)}
+    examples = task.split(split)
+    if task.labels is None:
+        assert answers.open_class is not None
+        targets = [answers.open_class] * len(examples)
+    else:
+        targets = [classes[example.answer] for example in examples]
+    attributes = [
+        DataAttribute(targets, "targets"),
+        DataAttribute([0] * len(targets), "targets_task_labels", use_in_getitem=True),
+    ]
+    rows = PackedRows(number, targets, encoded, width)
+    return TaskAwareSupervisedClassificationDataset([rows], data_attributes=attributes)
