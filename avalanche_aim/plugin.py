@@ -8,7 +8,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
-from .distributed import DataParallel, agreed
+from .distributed import DataParallel, broadcast
 from .merging import (
     Diagnosis,
     Finding,
@@ -199,7 +199,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
 
     def _monitor(self, strategy: Any) -> str | None:
         """Take the historical loss; returns the reason to merge now, or None."""
-        loss = agreed(self.rehearsal.historical_loss(strategy))
+        loss = broadcast(self.rehearsal.historical_loss(strategy))
         reason = None
         if math.isfinite(loss):
             reason = self.controller.observe(loss)
@@ -226,7 +226,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         self.memory.post_adapt(strategy, strategy.experience)
 
     def _merge(self, strategy: Any, reason: str) -> None:
-        moved = agreed(movement(self._weights, self._previous))
+        moved = broadcast(movement(self._weights, self._previous))
         if not math.isfinite(moved):
             self._roll_back(strategy)
             return

@@ -12,7 +12,13 @@ from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 
 from avalanche_aim import AIMMergingPlugin, DataParallel, LanguageModel, standard_cl
-from avalanche_aim.distributed import count, end, initialise, is_main, machine_first
+from avalanche_aim.distributed import (
+    destroy_process_group,
+    init_process_group,
+    is_main_process,
+    local_main_process_first,
+    world_size,
+)
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
 from avalanche_aim.merging import AdaptiveInterval
 
@@ -24,9 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=4, help="training examples of an iteration, in each process")
     arguments = parser.parse_args(argv)
 
-    device = initialise()
+    device = init_process_group()
     torch.manual_seed(0)
-    with machine_first():  # one process a machine downloads and tokenises, the others find it done
+    with local_main_process_first():  # one process a machine downloads and tokenises, the others find it done
         # Dropout is the one thing that differs from process to process.
         model = LanguageModel.from_pretrained(arguments.model, lora={"lora_dropout": 0.0})
         benchmark = standard_cl(1, model.tokenizer, data="sample", train_per_task=32, eval_per_task=8)
@@ -44,12 +50,12 @@ def main(argv: list[str] | None = None) -> int:
     for number, experience in enumerate(benchmark.train_stream):
         strategy.train(experience)
         strategy.eval(benchmark.test_stream[: number + 1])
-    if is_main():
+    if is_main_process():
         merges = [(merge.experience, merge.iteration) for merge in aim.history.merges]
-        print(f"{count()} processes, {strategy.clock.train_iterations} iterations, merges at {merges}")
+        print(f"{world_size()} processes, {strategy.clock.train_iterations} iterations, merges at {merges}")
         print("R =", matrix.rows)
         print("|θ| =", round(sum(float(weight.detach().abs().sum()) for weight in model.parameters()), 3))
-    end()
+    destroy_process_group()
     return 0
 
 

@@ -25,7 +25,7 @@ from avalanche_aim import (
     TextTask,
     text_benchmark,
 )
-from avalanche_aim.distributed import count, end, initialise
+from avalanche_aim.distributed import destroy_process_group, init_process_group, world_size
 from avalanche_aim.distributed.processes import rank
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
 from avalanche_aim.experiments import Comparison, Configuration
@@ -87,7 +87,7 @@ def language_run(
     with torch.no_grad():
         for weight in model.parameters():
             weight += rank()  # … and their weights
-    if sharded and count() > 1:
+    if sharded and world_size() > 1:
         shard(model)
     tasks = [task("moods", MOODS), task("names", NAMES, "rouge_l"), task("topics", TOPICS)]
     benchmark = text_benchmark(tasks, model.tokenizer, cache=False)
@@ -99,9 +99,9 @@ def language_run(
         # A large eps: Adam divides by tiny gradients, whose rounding would grow over the iterations.
         optimizer=torch.optim.AdamW(model.parameters(), lr=3e-3 if all_weights else 1e-2, eps=1e-3, weight_decay=0.0),
         criterion=model.criterion,
-        train_mb_size=BATCH // count(),
+        train_mb_size=BATCH // world_size(),
         train_epochs=epochs,
-        eval_mb_size=4 // count(),
+        eval_mb_size=4 // world_size(),
         plugins=[DataParallel(), *plugins, watch],
         evaluator=EvaluationPlugin(*metrics, loggers=[_Silent()]),
     )
@@ -124,7 +124,7 @@ def language_run(
 def shard(model: LanguageModel) -> None:
     """Spread the frozen weights over the processes, as docs/distributed.md does."""
     trainable, inner = set(model.parameters()), model.language_model
-    mesh = init_device_mesh("cpu", (count(),))
+    mesh = init_device_mesh("cpu", (world_size(),))
     for layer in (*inner.model.layers, inner):
         fully_shard(layer, mesh=mesh, ignored_params=trainable)
 
@@ -172,9 +172,9 @@ def classifier() -> dict[str, Any]:
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
         criterion=nn.CrossEntropyLoss(reduction="sum"),
         ewc_lambda=1.0,
-        train_mb_size=BATCH // count(),
+        train_mb_size=BATCH // world_size(),
         train_epochs=2,
-        eval_mb_size=8 // count(),
+        eval_mb_size=8 // world_size(),
         plugins=[DataParallel(), ReplayPlugin(mem_size=7)],
         evaluator=EvaluationPlugin(*metrics, loggers=[_Silent()]),
     )
@@ -213,7 +213,7 @@ class Overflow(SupervisedPlugin, supports_distributed=True):
 
     def after_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.iterations += 1
-        if self.iterations == 2 and rank() == count() - 1:
+        if self.iterations == 2 and rank() == world_size() - 1:
             strategy.model.layers[0].weight.register_hook(lambda gradient: gradient * float("inf"))
 
 
@@ -227,7 +227,7 @@ def overflow() -> dict[str, Any]:
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
         criterion=nn.CrossEntropyLoss(),
-        train_mb_size=12 // count(),
+        train_mb_size=12 // world_size(),
         plugins=[DataParallel(), GradientStep(scaler=scaler), Overflow()],
         evaluator=EvaluationPlugin(loggers=[_Silent()]),
     )
@@ -314,10 +314,10 @@ RUNS: dict[str, Callable[[], dict[str, Any]]] = {
 def all_runs(folder: Path) -> None:
     """Be one of the processes: run everything, keep what there is to compare, and fail at the end in the second."""
     torch.set_num_threads(1)
-    initialise()
+    init_process_group()
     for name, run in RUNS.items():
         torch.save(run(), folder / f"{name}-{rank()}.pt")
     torch.save(comparison(folder / "comparison"), folder / f"comparison-{rank()}.pt")
     torch.save(refusals(), folder / f"refusals-{rank()}.pt")
     language_run("tiny", aim(), failing=True)
-    end()
+    destroy_process_group()

@@ -13,7 +13,7 @@ from distributed_runs import BATCH, PROCESSES, RUNS
 from forked import forked
 
 from avalanche_aim import DataParallel
-from avalanche_aim.distributed import agreed, count, from_main, initialise, is_main
+from avalanche_aim.distributed import broadcast, init_process_group, is_main_process, on_main_process, world_size
 from avalanche_aim.distributed.passes import Share
 
 LANGUAGE = ("adaptive", "with_replay", "length_grouped", "fsdp", "with_dropout")
@@ -150,15 +150,15 @@ def test_a_process_that_fails_ends_the_others(folder: Path, both: Any) -> None:
 
 
 def test_one_process_is_left_alone() -> None:
-    assert (count(), is_main(), agreed(1.5), from_main(lambda: "here")) == (1, True, 1.5, "here")
-    assert initialise().type in ("cpu", "cuda")
-    assert count() == 1
-    assert DataParallel().processes == 1
+    assert (world_size(), is_main_process(), broadcast(1.5), on_main_process(lambda: "here")) == (1, True, 1.5, "here")
+    assert init_process_group().type in ("cpu", "cuda")
+    assert world_size() == 1
+    assert DataParallel().world_size == 1
 
 
 @pytest.mark.parametrize(("processes", "rows"), [(2, 1), (2, 4), (3, 5), (4, 5), (4, 3)])
 def test_shares_are_disjoint_and_whole(processes: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avalanche_aim.distributed.passes.count", lambda: processes)
+    monkeypatch.setattr("avalanche_aim.distributed.passes.world_size", lambda: processes)
     shares = []
     for rank in range(processes):
         monkeypatch.setattr("avalanche_aim.distributed.passes.rank", lambda rank=rank: rank)

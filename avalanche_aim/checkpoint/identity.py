@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..distributed import count
+from ..distributed import world_size
 from . import plugins
 from .encoding import encode
 from .state import frozen_weights
@@ -48,7 +48,7 @@ def identity(strategy: Any, stream: Sequence[Any], about: Mapping[str, Any], ski
         "weights": {n: [str(p.dtype), *p.shape] for n, p in weights if n not in frozen},
         "optimizer": [type(strategy.optimizer).__name__, _plain(strategy.optimizer.defaults)],
         "train_mb_size": strategy.train_mb_size,
-        "processes": count(),
+        "processes": world_size(),
         "train_epochs": strategy.train_epochs,
         "experiences": [_data(list(experiences(item))) for item in stream],
         "about": _plain(dict(about)),

@@ -16,7 +16,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from avalanche.training.templates.base_sgd import PeriodicEval
 from torch import Tensor
 
-from ..distributed import DataParallel, agreed, is_main, meet
+from ..distributed import DataParallel, barrier, broadcast, is_main_process
 from ..storage.versions import versions
 from ..training.data_order import DataOrder, OrderedLoader
 from . import state as training
@@ -108,7 +108,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         self._identity = identity(strategy, self._stream, self.about, [self])
         self._frozen = training.frozen_weights(strategy.model)
         self._from = self.folder.newest()
-        meet()  # or the first process might remove what another is still reading
+        barrier()  # or the first process might remove what another is still reading
         first = 0 if self._from is None else self._prepare(strategy, self._from)
         try:
             for number in range(first, len(self._stream)):
@@ -168,7 +168,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                     self._restart_interval()
                 elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
                     self._save(strategy, epoch, done, batch, loader.order)
-                if agreed(self._termination.asked):
+                if broadcast(self._termination.asked):
                     where = f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}"
                     raise Terminated(f"terminated at {where}; the same command goes on there")
                 if batch is _NO_MORE:
@@ -244,7 +244,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             "evaluated": self._evaluated,
             **training.take(strategy, self._frozen, [self]),
         }
-        if is_main():
+        if is_main_process():
             self._write(state, number, strategy.clock.train_exp_iterations)
         self._restart_interval()
 

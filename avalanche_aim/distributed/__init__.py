@@ -1,6 +1,27 @@
-"""Data-parallel training: several processes share the passes of one model out among them."""
+"""Data-parallel training: several processes share the passes of one model."""
 
 from .plugin import DataParallel
-from .processes import agreed, count, end, from_main, initialise, is_main, machine_first, meet
+from .processes import (
+    barrier,
+    broadcast,
+    destroy_process_group,
+    init_process_group,
+    is_main_process,
+    local_main_process_first,
+    on_main_process,
+    rank,
+    world_size,
+)
 
-__all__ = ["DataParallel", "agreed", "count", "end", "from_main", "initialise", "is_main", "machine_first", "meet"]
+__all__ = [
+    "DataParallel",
+    "barrier",
+    "broadcast",
+    "destroy_process_group",
+    "init_process_group",
+    "is_main_process",
+    "local_main_process_first",
+    "on_main_process",
+    "rank",
+    "world_size",
+]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from .processes import count
+from .processes import world_size
 
 BUCKET = 2**24
 """Numbers that are sent at a time, at most: 64 MiB in single precision."""
@@ -30,7 +30,7 @@ def average_gradients_(weights: Sequence[Tensor]) -> None:
         present = torch.tensor([w.grad is not None for w in bucket], dtype=dtype, device=device)
         flat = torch.cat([*(g.reshape(-1).to(device, dtype) for g in gradients), present])
         distributed.all_reduce(flat)
-        *means, present = (flat / count()).split([*(w.numel() for w in bucket), len(bucket)])
+        *means, present = (flat / world_size()).split([*(w.numel() for w in bucket), len(bucket)])
         for place, (w, mean) in enumerate(zip(bucket, means, strict=True)):
             if w.grad is not None:
                 w.grad.copy_(mean.view_as(w))
@@ -60,7 +60,7 @@ def gather_rows(own: Tensor, size: int, rows: int) -> Tensor:
     """
     padded = own.new_zeros((size, *own.shape[1:]))
     padded[: len(own)] = own
-    parts = [torch.empty_like(padded) for _ in range(count())]
+    parts = [torch.empty_like(padded) for _ in range(world_size())]
     distributed.all_gather(parts, padded)
     return torch.cat(parts)[:rows]
 
@@ -78,7 +78,7 @@ def check_same(what: str, tensors: Iterable[Tensor], remedy: str) -> None:
         shapes.append(tuple(tensor.shape))
         numbers = tensor.detach().cpu().contiguous().reshape(-1)
         content = zlib.crc32(numbers.view(torch.uint8).numpy().tobytes(), content)
-    found: list[Any] = [None] * count()
+    found: list[Any] = [None] * world_size()
     distributed.all_gather_object(found, (shapes, content))
     others = [number for number, other in enumerate(found) if other != found[0]]
     if others:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .exchange import average_gradients_, broadcast_, check_same, gather_rows
-from .processes import count, rank
+from .processes import rank, world_size
 
 CHECKED_PASSES = 16
 """Passes of each experience whose batches are checked to be the same on all processes."""
@@ -24,7 +24,7 @@ class Share:
     @property
     def size(self) -> int:
         """Rows of each process but the last ones, which may have fewer."""
-        return -(-self.rows // count())
+        return -(-self.rows // world_size())
 
     @property
     def start(self) -> int:
@@ -138,7 +138,7 @@ class _Gather(torch.autograd.Function):
         own = gradient.new_zeros(ctx.shape)
         # Each process has a part of the sum over examples, of which the mean is taken; what is the same on all of them
         # (a penalty on the weights) keeps its own measure in that mean.
-        own[: ctx.share.stop - ctx.share.start] = gradient[ctx.share.start : ctx.share.stop] * count()
+        own[: ctx.share.stop - ctx.share.start] = gradient[ctx.share.start : ctx.share.stop] * world_size()
         return own, None, None
 
 

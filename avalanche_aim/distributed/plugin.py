@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .exchange import broadcast_, check_same
 from .passes import CHECKED_PASSES, SharedPasses
-from .processes import count, from_main, rank
+from .processes import on_main_process, rank, world_size
 
 
 class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
@@ -24,7 +24,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
     model's call, joins the outputs and averages the gradients. So all processes have the same losses, gradients,
     weights, memories, metrics and decisions, and they are those of one process with the whole batch. List it first::
 
-        device = initialise()
+        device = init_process_group()
         plugins=[DataParallel(), GradientStep(max_grad_norm=1.0), AIMMergingPlugin()]
 
     ``train_mb_size``, ``eval_mb_size`` and a ``micro_batch_size`` are per process, as usual in torch: the batch of an
@@ -58,9 +58,9 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         :raises ValueError: if nothing averages its gradients.
         """
         wrapped = isinstance(strategy.model, DistributedDataParallel)
-        if count() > 1 and not wrapped and not any(isinstance(plugin, cls) for plugin in strategy.plugins):
-            raise ValueError(f"expected something that averages the gradients of {count()} processes, got none; list "
-                             "DataParallel() as the first plugin")  # fmt: skip
+        if world_size() > 1 and not wrapped and not any(isinstance(plugin, cls) for plugin in strategy.plugins):
+            raise ValueError(f"expected something that averages the gradients of {world_size()} processes, got none; "
+                             "list DataParallel() as the first plugin")  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: what it keeps begins anew with each training and evaluation."""
@@ -70,9 +70,9 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         """Restore nothing."""
 
     @property
-    def processes(self) -> int:
+    def world_size(self) -> int:
         """Over how many processes passes are shared out now."""
-        return count() if self._passes.active else 1
+        return world_size() if self._passes.active else 1
 
     def deferred(self) -> AbstractContextManager[None]:
         """Let backward passes add up this process's gradients; the first one outside averages them."""
@@ -87,13 +87,13 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         :param work: gives a result for each of some rows.
         :return: the results for all rows, on all processes.
         """
-        if self.processes == 1 or _sharded(_all_weights(model)):
+        if self.world_size == 1 or _sharded(_all_weights(model)):
             return work(rows)
-        parts: list[Any] = [None] * count()
-        distributed.all_gather_object(parts, work(rows[rank() :: count()]))
+        parts: list[Any] = [None] * world_size()
+        distributed.all_gather_object(parts, work(rows[rank() :: world_size()]))
         results: list[Any] = [None] * len(rows)
         for number, part in enumerate(parts):
-            results[number :: count()] = part
+            results[number :: world_size()] = part
         return results
 
     def before_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -101,7 +101,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
         :raises ValueError: if another plugin is listed before this one.
         """
-        if count() == 1:
+        if world_size() == 1:
             return
         if strategy.plugins[0] is not self:
             first = type(strategy.plugins[0]).__name__
@@ -109,17 +109,17 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         self._begin(strategy)
         _share_random_state()
         self._sizes.append(strategy.train_mb_size)
-        strategy.train_mb_size *= count()
+        strategy.train_mb_size *= world_size()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Begin with the first process's weights, also those that the model has only now."""
-        if self.processes > 1:
+        if self.world_size > 1:
             self._same_weights = False
             self._begin_experience(strategy)
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Give every process whole batches, by now from the loader of a replay plugin, if there is one."""
-        if self.processes > 1:
+        if self.world_size > 1:
             strategy.dataloader = _unshared(strategy.dataloader)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -127,32 +127,32 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
         :raises ValueError: if their weights differ.
         """
-        if self.processes > 1:
+        if self.world_size > 1:
             weights = [p for p in strategy.model.parameters() if p.requires_grad]
             check_same("weights", weights, "a plugin or a criterion must not depend on the process")
 
     def after_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Put back what was before."""
-        if self.processes > 1:
+        if self.world_size > 1:
             strategy.train_mb_size = self._sizes.pop()
             self._passes.active = self._were_active.pop()
 
     def before_eval(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Evaluate batches for all processes."""
-        if count() > 1:
+        if world_size() > 1:
             self._begin(strategy)
             self._sizes.append(strategy.eval_mb_size)
-            strategy.eval_mb_size *= count()
+            strategy.eval_mb_size *= world_size()
 
     def before_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Give every process whole batches."""
-        if self.processes > 1:
+        if self.world_size > 1:
             strategy.dataloader = _unshared(strategy.dataloader)
             self._begin_experience(strategy)
 
     def after_eval(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Put back what was before."""
-        if self.processes > 1:
+        if self.world_size > 1:
             strategy.eval_mb_size = self._sizes.pop()
             self._passes.active = self._were_active.pop()
 
@@ -175,7 +175,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
 def _share_random_state() -> None:
     """Go on from the first process's random streams, from which loaders and buffers draw."""
-    torch_state, numpy_state, python_state = from_main(
+    torch_state, numpy_state, python_state = on_main_process(
         lambda: (torch.get_rng_state(), np.random.get_state(), random.getstate())
     )
     torch.set_rng_state(torch_state)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..distributed import from_main
+from ..distributed import on_main_process
 
 
 class Claims:
@@ -29,7 +29,7 @@ class Claims:
         # No marker file in the place of a lock: that of a process killed on another machine would stay for ever.
         lock = FileLock(self._file(name), fallback_to_soft=False)
         try:
-            yield from_main(lambda: self._taken(lock))
+            yield on_main_process(lambda: self._taken(lock))
         finally:
             lock.release()
 

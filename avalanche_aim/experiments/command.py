@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..distributed import end, initialise, is_main
+from ..distributed import destroy_process_group, init_process_group, is_main_process
 from ..report.results_table import results_table
 from ..report.run_plots import draw_results
 from .comparison import Checkpoints, Comparison
@@ -124,7 +124,7 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
         configuration, arguments = configured(p, argv)
-        initialise()
+        init_process_group()
         out = arguments.out
         check_device(configuration.device)  # an unknown device is an error now, not after the first task
         checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
@@ -132,16 +132,16 @@ def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{p.prog}: {error}", file=sys.stderr)
         return 2
-    if not is_main():
+    if not is_main_process():
         warnings.simplefilter("ignore")  # the first process says it
     for order, stream in comparison.streams.items():
-        if stream.truncated and is_main():
+        if stream.truncated and is_main_process():
             limit = configuration.max_prompt_tokens
             print(f"Order {order}: {stream.truncated} prompts are longer than {limit} tokens and were shortened.")
     comparison.run()
-    if is_main():
+    if is_main_process():
         _show(comparison, out)
-    end()
+    destroy_process_group()
     for problem in comparison.problems:
         print(f"{p.prog}: {problem}", file=sys.stderr)
     return int(bool(comparison.failures or comparison.problems))

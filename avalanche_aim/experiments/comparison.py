@@ -10,7 +10,7 @@ from typing import Any
 from avalanche.benchmarks import CLScenario
 
 from ..checkpoint import CheckpointFolder, CheckpointPlugin
-from ..distributed import count, from_main, is_main, machine_first
+from ..distributed import is_main_process, local_main_process_first, on_main_process, world_size
 from ..text import LanguageModel
 from ..training.out_of_memory import free_memory
 from .claims import Claims
@@ -72,7 +72,7 @@ class Comparison:
         self.store = RunStore(folder)
         batch_of_process(configuration.batch_size)
         self._claims = Claims(self.store.runs)
-        self.ended: dict[Key, Result | Failure | None] = from_main(self._finished)
+        self.ended: dict[Key, Result | Failure | None] = on_main_process(self._finished)
         self.streams: dict[str, CLScenario] = {}
         self.problems: list[str] = []
         """What could not be written, in one line each."""
@@ -82,7 +82,7 @@ class Comparison:
         self._model: tuple[int, LanguageModel] | None = None
         self._single: dict[tuple[int, str], list[float]] = {}
         if self._pending():
-            with machine_first():
+            with local_main_process_first():
                 model = self._model_of(configuration.seeds[0])
                 self.streams = {o: configuration.make_benchmark(o, model.tokenizer) for o in configuration.orders}
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ class Comparison:
             bar.close()
         self.elsewhere = pending
         self.problems += [f"{name}, order {order}, seed {seed} is not saved" for seed, order, name in self._unsaved]
-        if is_main() and (self.results or self.failures):
+        if is_main_process() and (self.results or self.failures):
             try:
                 self.store.write_summary(self.configuration.plain())
             except (OSError, ValueError) as error:  # a file of another run that is damaged by now
@@ -129,14 +129,14 @@ class Comparison:
                 if self._still_to_run(key):
                     self._run(key, bar, place)
                 bar.update(end - bar.n)
-                if is_main() and isinstance(self.ended[key], Result) and key not in self._unsaved:
+                if is_main_process() and isinstance(self.ended[key], Result) and key not in self._unsaved:
                     self._claims.forget(stem(name, order, seed))
         return ours
 
     def _still_to_run(self, key: Key) -> bool:
         """Take a run that another command has finished since this one began; returns whether it is left to run."""
         if self.ended[key] is None:
-            self.ended[key], problem = from_main(lambda: self._found(key))
+            self.ended[key], problem = on_main_process(lambda: self._found(key))
             if problem:
                 self.problems.append(problem)
                 return False
@@ -146,7 +146,7 @@ class Comparison:
         seed, order, name = key
         ended = self._attempt(seed, order, name, bar, f"{place} {name}, order {order}, seed {seed}")
         self.ended[key] = ended
-        if is_main():
+        if is_main_process():
             self._unsaved[key] = ended
             self._save(bar)
         if isinstance(ended, Failure):
@@ -172,7 +172,7 @@ class Comparison:
 
     def _keep(self, model: LanguageModel, result: Result) -> None:
         """Save a run's model; a run whose model can't be saved has its result all the same."""
-        if not is_main():
+        if not is_main_process():
             return
         try:
             save_trained(model, result, self.configuration, self.store.folder)
@@ -198,7 +198,7 @@ class Comparison:
             return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar, label=label,
                        keep=keep, checkpoint=checkpoint)  # fmt: skip
         except Exception as error:
-            if count() > 1:
+            if world_size() > 1:
                 raise
             return Failure(name, order, seed, one_line(error), traceback.format_exc())
 

@@ -6,7 +6,7 @@ from typing import Any
 from avalanche.training.plugins import SupervisedPlugin
 from tqdm import tqdm
 
-from ..distributed import is_main
+from ..distributed import is_main_process
 
 
 class Progress(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
@@ -78,7 +78,7 @@ def progress_bar(total: int, shown: bool = True) -> Any:
     :param total: examples trained on and evaluated.
     :param shown: whether to show it at all.
     """
-    return tqdm(total=total, unit="ex", dynamic_ncols=True, smoothing=0.05, disable=not (shown and is_main()))
+    return tqdm(total=total, unit="ex", dynamic_ncols=True, smoothing=0.05, disable=not (shown and is_main_process()))
 
 
 def _name(strategy: Any) -> str:

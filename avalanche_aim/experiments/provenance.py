@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..distributed import count
+from ..distributed import world_size
 from ..storage.versions import versions
 
 
@@ -23,7 +23,7 @@ def provenance() -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "processes": count(),
+            "processes": world_size(),
             "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
     }

@@ -16,7 +16,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch.amp import GradScaler
 
 from ..checkpoint import CheckpointPlugin, problem_with_strategy
-from ..distributed import DataParallel, count
+from ..distributed import DataParallel, world_size
 from ..evaluation import ResultMatrix, summary, text_metrics
 from ..evaluation.transfer import result_matrix
 from ..merging import History
@@ -270,9 +270,11 @@ def batch_of_process(batch_size: int) -> int:
     :param batch_size: training examples of an iteration.
     :raises ValueError: if the processes cannot share it evenly.
     """
-    if batch_size % count():
-        raise ValueError(f"batch_size: expected a multiple of the {count()} processes that share it, got {batch_size}")
-    return batch_size // count()
+    if batch_size % world_size():
+        raise ValueError(
+            f"batch_size: expected a multiple of the {world_size()} processes that share it, got {batch_size}"
+        )
+    return batch_size // world_size()
 
 
 class _Silent:

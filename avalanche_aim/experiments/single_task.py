@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from avalanche.benchmarks import CLScenario
 
-from ..distributed import from_main
+from ..distributed import on_main_process
 from ..evaluation import ResultMatrix
 from ..evaluation.batch_scores import answer_key
 from ..storage.files import digest, resolve_cache, write_atomically
@@ -60,7 +60,7 @@ def single_task_scores(
     keys = [{**shared, **task_key(train, test)} for train, test in pairs] if folder else []
     files = [folder / f"{digest(key)}.json" for key in keys] if folder else []
     scores: list[float | None] = (
-        from_main(lambda: [read_score(file) for file in files]) if files else [None] * len(pairs)
+        on_main_process(lambda: [read_score(file) for file in files]) if files else [None] * len(pairs)
     )
     missing = [number for number, score in enumerate(scores) if score is None]
     total = sum(len(pairs[n][0].dataset) * settings.epochs + len(pairs[n][1].dataset) for n in missing)
@@ -70,7 +70,7 @@ def single_task_scores(
             score = _measure(model, *pairs[number], settings, bar)
             if files:
                 name, file, key = pairs[number][0].task_name, files[number], keys[number]
-                score = from_main(partial(_first_written, file, name, score, key))
+                score = on_main_process(partial(_first_written, file, name, score, key))
             scores[number] = score
     finally:
         bar.close()

@@ -104,7 +104,7 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore
         self._whole, self._outputs, self._made = strategy.mbatch, [], []
         rows = len(self._whole[0])
         parallel = DataParallel.of(strategy)
-        *earlier, last = _split(self._whole, (self.micro_batch_size or rows) * parallel.processes)
+        *earlier, last = _split(self._whole, (self.micro_batch_size or rows) * parallel.world_size)
         for part in earlier:
             strategy.mbatch = part
             strategy.mb_output = strategy.forward()

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from ..distributed import count
+from ..distributed import world_size
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def halving(attempt: Callable[[int], T], size: int, remedy: str) -> tuple[T, int
         try:
             return attempt(size), size
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or count() > 1:  # the others have gone on with the whole batch
+            if not is_out_of_memory(error) or world_size() > 1:  # the others have gone on with the whole batch
                 raise
             if size <= 1:
                 raise type(error)(f"{error}\nNot even one example fits: {remedy}") from error
