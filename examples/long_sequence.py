@@ -4,7 +4,7 @@ python examples/long_sequence.py --data DIR                      # the benchmark
 python examples/long_sequence.py --data DIR --order yelp-first --strategies naive aim --train-per-task 100
 """
 
-from avalanche_aim.experiments.command import compare, parser
+from avalanche_aim.cli.run import compare, parser
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,8 +10,8 @@ python examples/schedules.py --model tiny --batch-size 2            # a smoke ru
 from pathlib import Path
 from statistics import mean
 
+from avalanche_aim.cli.run import compare, configured, parser
 from avalanche_aim.experiments import Result, RunStore
-from avalanche_aim.experiments.command import compare, configured, parser
 
 SCHEDULES = ("aim", "aim-reference", "fixed-interval", "random-interval", "single-merge")
 

@@ -16,7 +16,7 @@ from statistics import mean
 
 import numpy as np
 
-from avalanche_aim.experiments.command import configured, parser
+from avalanche_aim.cli.run import configured, parser
 from avalanche_aim.experiments.probe import Probe, train_probed
 from avalanche_aim.merging import History
 

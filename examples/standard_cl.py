@@ -5,7 +5,7 @@ python examples/standard_cl.py --data DIR --order 2 --seeds 0 1 2  # the benchma
 python examples/standard_cl.py --model tiny                        # a smoke run of everything, in seconds
 """
 
-from avalanche_aim.experiments.command import compare, parser
+from avalanche_aim.cli.run import compare, parser
 
 
 def main(argv: list[str] | None = None) -> int:

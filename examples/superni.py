@@ -4,7 +4,7 @@ python examples/superni.py --data DIR                                    # the b
 python examples/superni.py --data DIR --order 363,002,591 --strategies naive aim --train-per-task 100
 """
 
-from avalanche_aim.experiments.command import compare, parser
+from avalanche_aim.cli.run import compare, parser
 
 
 def main(argv: list[str] | None = None) -> int:

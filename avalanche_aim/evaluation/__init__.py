@@ -1,34 +1,5 @@
 """Scores of answers, the R matrix and its metrics, and Avalanche metric plugins for them."""
 
-from .batch_scores import BatchScores
-from .metrics import ExactMatch, LabelAccuracy, ResultMatrix, TaskScore, text_metrics
-from .scores import SCORES, exact_match, normalise, rouge_l
-from .transfer import (
-    DEFINITIONS,
-    backward_transfer,
-    forgetting,
-    forward_transfer,
-    overall_performance,
-    result_matrix,
-    summary,
-)
+import lazy_loader
 
-__all__ = [
-    "DEFINITIONS",
-    "SCORES",
-    "BatchScores",
-    "ExactMatch",
-    "LabelAccuracy",
-    "ResultMatrix",
-    "TaskScore",
-    "backward_transfer",
-    "exact_match",
-    "forgetting",
-    "forward_transfer",
-    "normalise",
-    "overall_performance",
-    "result_matrix",
-    "rouge_l",
-    "summary",
-    "text_metrics",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,24 +1,5 @@
-"""Comparisons: named strategies, the runner, and what is shown of the results."""
+"""Comparisons: named strategies, one run, all runs of a comparison, and where they are kept."""
 
-from .comparison import Comparison
-from .configuration import Configuration
-from .cost import Cost
-from .runner import Result, Settings, run
-from .single_task import single_task_scores
-from .store import Failure, RunStore
-from .strategies import STRATEGIES, Budget, Strategy
+import lazy_loader
 
-__all__ = [
-    "STRATEGIES",
-    "Budget",
-    "Comparison",
-    "Configuration",
-    "Cost",
-    "Failure",
-    "Result",
-    "RunStore",
-    "Settings",
-    "Strategy",
-    "run",
-    "single_task_scores",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,13 +17,11 @@ from .claims import Claims
 from .configuration import Configuration
 from .models import save_trained
 from .progress import progress_bar
-from .runner import Result, batch_of_process, examples_of, run
+from .result import Failure, Key, Result
+from .runner import batch_of_process, examples_of, run
 from .single_task import single_task_scores
-from .store import Failure, RunStore, stem
+from .store import RunStore
 from .where import one_line
-
-Key = tuple[int, str, str]
-"""Seed, order and strategy of a run."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Comparison:
     def __init__(self, configuration: Configuration, folder: Path, checkpoints: Checkpoints = EVERY_10_MINUTES) -> None:
         self.configuration = configuration
         self.checkpoints = checkpoints
-        self.store = RunStore(folder)
+        self.store = RunStore(folder, defaults=Configuration().of_run(""))
         batch_of_process(configuration.batch_size)
         self._claims = Claims(self.store.runs)
         self.ended: dict[Key, Result | Failure | None] = on_main_process(self._finished)
@@ -103,7 +101,7 @@ class Comparison:
         :param progress: whether to show a progress bar.
         """
         pending = self._pending()
-        bar = progress_bar(sum(self._examples(*key) for key in pending), progress and bool(pending))
+        bar = progress_bar(sum(self._examples(key) for key in pending), progress and bool(pending))
         try:
             waiting: list[Key] = []
             while pending != waiting:  # once more those that others had claimed, as long as some of them are left
@@ -113,7 +111,7 @@ class Comparison:
         finally:
             bar.close()
         self.elsewhere = pending
-        self.problems += [f"{name}, order {order}, seed {seed} is not saved" for seed, order, name in self._unsaved]
+        self.problems += [f"{key} is not saved" for key in self._unsaved]
         if is_main_process() and (self.results or self.failures):
             try:
                 self.store.write_summary(self.configuration.plain())
@@ -122,15 +120,14 @@ class Comparison:
 
     def _claim_and_run(self, key: Key, bar: Any, place: str) -> bool:
         """Run what nobody else is making; returns whether it has ended."""
-        seed, order, name = key
-        with self._claims.on(stem(name, order, seed)) as ours:
+        with self._claims.on(key.stem) as ours:
             if ours:
-                end = bar.n + self._examples(*key)
+                end = bar.n + self._examples(key)
                 if self._still_to_run(key):
                     self._run(key, bar, place)
                 bar.update(end - bar.n)
                 if is_main_process() and isinstance(self.ended[key], Result) and key not in self._unsaved:
-                    self._claims.forget(stem(name, order, seed))
+                    self._claims.forget(key.stem)
         return ours
 
     def _still_to_run(self, key: Key) -> bool:
@@ -143,32 +140,30 @@ class Comparison:
         return self._is_pending(key)
 
     def _run(self, key: Key, bar: Any, place: str) -> None:
-        seed, order, name = key
-        ended = self._attempt(seed, order, name, bar, f"{place} {name}, order {order}, seed {seed}")
-        self.ended[key] = ended
+        self.ended[key] = ended = self._attempt(key, bar, f"{place} {key}")
         if is_main_process():
             self._unsaved[key] = ended
             self._save(bar)
         if isinstance(ended, Failure):
-            bar.write(f"{name}, order {order}, seed {seed} failed: {ended.error}")
+            bar.write(f"{key} failed: {ended.error}")
             free_memory()
 
     def _save(self, bar: Any) -> None:
         """Write what has ended; what can't be written waits for the next time."""
-        for (seed, order, name), ended in list(self._unsaved.items()):
-            if isinstance(ended, Failure) and (made := self._found((seed, order, name))[0]):
-                self.ended[seed, order, name] = made  # by another command since
-                del self._unsaved[seed, order, name]
+        for key, ended in list(self._unsaved.items()):
+            if isinstance(ended, Failure) and (made := self._found(key)[0]):
+                self.ended[key] = made  # by another command since
+                del self._unsaved[key]
                 continue
             try:
-                self.store.save(ended, self.configuration.of_run(name))
+                self.store.save(ended, self.configuration.of_run(key.strategy))
             except OSError as error:
-                bar.write(f"{name}, order {order}, seed {seed} can't be saved ({error}); it is in memory alone, "
-                          "and tried again after each further run: make room")  # fmt: skip
+                bar.write(f"{key} can't be saved ({error}); it is in memory alone, and tried again after each further "
+                          "run: make room")  # fmt: skip
             else:
-                del self._unsaved[seed, order, name]
+                del self._unsaved[key]
                 if isinstance(ended, Result):
-                    self._remove_checkpoints(seed, order, name)
+                    self._remove_checkpoints(key)
 
     def _keep(self, model: LanguageModel, result: Result) -> None:
         """Save a run's model; a run whose model can't be saved has its result all the same."""
@@ -177,38 +172,37 @@ class Comparison:
         try:
             save_trained(model, result, self.configuration, self.store.folder)
         except (OSError, ValueError) as error:
-            run = f"{result.strategy}, order {result.order}, seed {result.seed}"
-            self.problems.append(f"the model of {run} is not saved: {error}")
+            self.problems.append(f"the model of {result.key} is not saved: {error}")
 
-    def _attempt(self, seed: int, order: str, name: str, bar: Any, label: str) -> Result | Failure:
-        settings, stream = self.configuration.settings(seed), self.streams[order]
-        model = self._model_of(seed)
-        if self.configuration.fwt and (seed, order) not in self._single:
+    def _attempt(self, key: Key, bar: Any, label: str) -> Result | Failure:
+        settings, stream = self.configuration.settings(key.seed), self.streams[key.order]
+        model = self._model_of(key.seed)
+        place = key.seed, key.order
+        if self.configuration.fwt and place not in self._single:
             # Outside the try: without its references no run of this seed can be what was asked for.
-            self._single[seed, order] = single_task_scores(model, stream, settings, progress=not bar.disable)
-        single = self._single.get((seed, order))
-        finished = self.ended[seed, order, name]
+            self._single[place] = single_task_scores(model, stream, settings, progress=not bar.disable)
+        single = self._single.get(place)
+        finished = self.ended[key]
         if isinstance(finished, Result):
             finished.single = single
             return finished
-        options = self.configuration.options.get(name)
+        options = self.configuration.options.get(key.strategy)
         keep = self._keep if self.configuration.save_models else None
         try:
-            checkpoint = self._checkpoint(seed, order, name)
-            return run(name, model, stream, settings, order=order, options=options, single=single, bar=bar, label=label,
-                       keep=keep, checkpoint=checkpoint)  # fmt: skip
+            return run(key.strategy, model, stream, settings, order=key.order, options=options, single=single, bar=bar,
+                       label=label, keep=keep, checkpoint=self._checkpoint(key))  # fmt: skip
         except Exception as error:
             if world_size() > 1:
                 raise
-            return Failure(name, order, seed, one_line(error), traceback.format_exc())
+            return Failure(key.strategy, key.order, key.seed, one_line(error), traceback.format_exc())
 
-    def _checkpoint(self, seed: int, order: str, name: str) -> CheckpointPlugin:
-        about = {**self.configuration.of_run(name), "run": name, "order": order, "seed": seed}
+    def _checkpoint(self, key: Key) -> CheckpointPlugin:
+        about = {**self.configuration.of_run(key.strategy), "run": key.strategy, "order": key.order, "seed": key.seed}
         every, minutes = self.checkpoints.every, self.checkpoints.minutes
-        return CheckpointPlugin(self.store.checkpoints(name, order, seed), every, minutes, about=about)
+        return CheckpointPlugin(self.store.checkpoints(key), every, minutes, about=about)
 
-    def _remove_checkpoints(self, seed: int, order: str, name: str) -> None:
-        folder = CheckpointFolder(self.store.checkpoints(name, order, seed))
+    def _remove_checkpoints(self, key: Key) -> None:
+        folder = CheckpointFolder(self.store.checkpoints(key))
         folder.remove()
         with suppress(OSError):  # not empty, as long as other runs are unfinished
             folder.path.parent.rmdir()
@@ -218,11 +212,11 @@ class Comparison:
         configuration = self.configuration
         self.store.check(configuration.shared())
         runs = product(configuration.seeds, configuration.orders, configuration.strategies)
-        return {key: self._on_disk(key) for key in runs}
+        keys = [Key(strategy, order, seed) for seed, order, strategy in runs]
+        return {key: self._on_disk(key) for key in keys}
 
     def _on_disk(self, key: Key) -> Result | None:
-        seed, order, name = key
-        return self.store.finished(name, order, seed, self.configuration.of_run(name))
+        return self.store.finished(key, self.configuration.of_run(key.strategy))
 
     def _found(self, key: Key) -> tuple[Result | None, str]:
         try:
@@ -238,9 +232,9 @@ class Comparison:
         ended = self.ended[key]
         return not isinstance(ended, Result) or (self.configuration.fwt and ended.single is None)
 
-    def _examples(self, seed: int, order: str, name: str) -> int:
-        finished = isinstance(self.ended[seed, order, name], Result)
-        return 0 if finished else examples_of(self.streams[order], self.configuration.settings(seed))
+    def _examples(self, key: Key) -> int:
+        finished = isinstance(self.ended[key], Result)
+        return 0 if finished else examples_of(self.streams[key.order], self.configuration.settings(key.seed))
 
     def _model_of(self, seed: int) -> LanguageModel:
         """The model that runs of this seed start from; one backbone in memory at a time."""

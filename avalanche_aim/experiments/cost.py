@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,7 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run cost.
-
-    :param minutes: training and evaluation.
-    :param training_minutes: training alone.
-    :param iterations: training iterations; those of a memory fine-tuning are not among them.
-    :param gradient_passes: examples passed through the model in training with gradient, as a multiple of those that
-        plain training passes: 1 for Naive, about 2 for Replay, and for AIM with its memory fine-tuning.
-    :param other_passes: the same without gradient: AIM's monitoring, MIR's search, LwF's teacher.
-    :param peak_memory_mb: the highest resident memory of the process during the run (on an accelerator, of allocated
-        memory), in MiB; None where the system does not tell.
-    """
-
-    minutes: float
-    training_minutes: float
-    iterations: int
-    gradient_passes: float
-    other_passes: float
-    peak_memory_mb: float | None
+from .result import Cost
 
 
 class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]

@@ -6,8 +6,8 @@ from ..evaluation import DEFINITIONS
 from ..text import LanguageModel
 from ..text.model.model_card import Training
 from .configuration import Configuration
-from .runner import Result
-from .store import SCORE, stem
+from .result import Result
+from .store import SCORE
 
 
 def save_trained(model: LanguageModel, result: Result, configuration: Configuration, folder: Path) -> None:
@@ -28,4 +28,4 @@ def save_trained(model: LanguageModel, result: Result, configuration: Configurat
         {**DEFINITIONS, "score": SCORE},
         {**run, **merges, **configuration.of_run(result.strategy)},
     )
-    model.save_pretrained(folder / "models" / stem(result.strategy, result.order, result.seed), training)
+    model.save_pretrained(folder / "models" / result.key.stem, training)

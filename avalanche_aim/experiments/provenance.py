@@ -6,14 +6,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ..distributed import world_size
 from ..storage.versions import versions
 
 
 def provenance() -> dict[str, Any]:
     """Return versions, the revision of this library where it is a git checkout, and the machine, as plain data."""
+    import torch  # here, so that runs are read without it
+
+    from ..distributed import world_size
+
     return {
         "versions": versions(),
         "revision": _revision(),

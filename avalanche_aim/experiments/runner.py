@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,16 @@ from torch.amp import GradScaler
 
 from ..checkpoint import CheckpointPlugin, problem_with_strategy
 from ..distributed import DataParallel, world_size
-from ..evaluation import ResultMatrix, summary, text_metrics
-from ..evaluation.transfer import result_matrix
-from ..merging import History
+from ..evaluation import ResultMatrix, text_metrics
 from ..plugin import AIMMergingPlugin
-from ..storage.records import record
 from ..text import LanguageModel
 from ..training.data_order import DataOrder
 from ..training.divergence import DivergenceCheck
 from ..training.gradients import GradientStep
 from ..training.learning_rate import LearningRateSchedule
-from .cost import Cost, CostMeter
+from .cost import CostMeter
 from .progress import Progress, progress_bar
+from .result import Result
 from .strategies import STRATEGIES, Budget, check_strategies
 from .where import name_of, noted
 
@@ -65,66 +63,6 @@ class Settings:
     max_grad_norm: float | None = None
     schedule: str = "constant"
     warmup: int = 0
-
-
-@dataclass
-class Result:
-    """What one run measured: R in percent (None where not measured), its cost, and the merges."""
-
-    strategy: str
-    seed: int
-    tasks: list[str]
-    r: list[list[float | None]]
-    cost: Cost
-    label_accuracy: list[float]
-    """Of the tasks with a closed label set, after the last task, in percent."""
-    order: str = ""
-    single: list[float] | None = None
-    """The single-task references of FWT, where they were measured."""
-    history: History | None = field(default=None, repr=False)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """OP, BWT, FWT and forgetting, as far as R has what they need."""
-        return summary(result_matrix(self.r), self.single)
-
-    @property
-    def merges(self) -> int | None:
-        """How often the weights were merged, or None for a strategy without history."""
-        return None if self.history is None else len(self.history.merges)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result without its history as plain data, what is not a number as None."""
-        data = {key: value for key, value in asdict(self).items() if key != "history"}
-        numbers = {name: value if math.isfinite(value) else None for name, value in self.metrics.items()}
-        return {**data, "metrics": numbers, "merges": self.merges}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], history: History | None = None) -> "Result":
-        """Build a result from what :meth:`to_dict` returned.
-
-        :param data: the result as plain data.
-        :param history: its history.
-        :raises ValueError: if fields are missing or unknown, or hold what no run measures.
-        """
-        values = {key: value for key, value in data.items() if key not in ("metrics", "merges")}
-        plain = [f.name for f in fields(cls) if f.name not in ("cost", "history")]
-        result = record(cls, {"cost": None, **values, "history": history}, "result", plain)
-        result.cost = record(Cost, values.get("cost"), "cost")
-        result._check()
-        return result
-
-    def _check(self) -> None:
-        """Refuse numbers that no run measures; R's shape and last row are checked with its metrics."""
-        rows, alone = self.r, self.single
-        if len(self.tasks) != len(rows) or len(set(self.tasks)) != len(rows) or len(self.label_accuracy) > len(rows):
-            raise ValueError(f"tasks: expected {len(rows)} different ones, one a row of r, got {self.tasks!r:.80}")
-        for name, scores in (*(("r", row) for row in rows), ("single", alone), ("label_accuracy", self.label_accuracy)):
-            if not all(score is None or 0.0 <= score <= 100.0 for score in scores or ()):
-                raise ValueError(f"{name}: expected scores in percent, got {scores!r:.80}")
-        if not all(number is None or 0.0 <= number < math.inf for number in asdict(self.cost).values()):
-            raise ValueError(f"cost: expected finite numbers of 0 or more, got {self.cost!r:.200}")
-        _ = self.metrics
 
 
 def run(
@@ -199,12 +137,12 @@ def run(
     missing: list[list[float | None]] = [[] for _ in range(len(sizes) - len(matrix.rows))]
     result = Result(
         strategy=name,
+        order=order,
         seed=settings.seed,
         tasks=[experience.task_name for experience in benchmark.train_stream],
         r=[*missing, *matrix.rows],
         cost=meter.cost(sum(sizes) * settings.epochs),
         label_accuracy=[100.0 * value for key, value in sorted(last.items()) if key.startswith("LabelAccuracy_Exp")],
-        order=order,
         single=None if single is None else list(single),
         history=next((p.history for p in arguments["plugins"] if isinstance(p, AIMMergingPlugin)), None),
     )

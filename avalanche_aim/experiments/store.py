@@ -8,21 +8,18 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..evaluation import DEFINITIONS
-from ..merging import History
-from ..storage.files import digest, write_atomically
+from ..evaluation.transfer import DEFINITIONS
+from ..merging.history import History
+from ..storage.files import write_atomically
 from ..storage.records import record
-from .configuration import Configuration
 from .provenance import provenance
-from .runner import Result
+from .result import Failure, Key, Keyed, Result
 
-DEFAULTS = Configuration().of_run("")
 SCORE = (
     "mean over a task's examples of the greedy answer's score by the task's own metric, in percent: exact match, or "
     "ROUGE-L (F-measure, stemmed) for open tasks that name it"
@@ -30,19 +27,8 @@ SCORE = (
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A run that failed: why, in one line, and where."""
-
-    strategy: str
-    order: str
-    seed: int
-    error: str
-    details: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a run was asked for (:meth:`Configuration.of_run`), and where it ran (:func:`provenance`)."""
+class Origin(Keyed):
+    """What a run was asked for, and where it ran."""
 
     strategy: str
     order: str
@@ -51,34 +37,25 @@ class Origin:
     provenance: dict[str, Any]
 
 
-def stem(strategy: str, order: str, seed: int) -> str:
-    """Return the name of a run's files.
-
-    :param strategy: its strategy.
-    :param order: its order; a list of tasks is shortened to a hash.
-    :param seed: its seed.
-    """
-    name = order if re.fullmatch(r"[\w-]{1,40}", order) else f"tasks-{digest(order)[:8]}"
-    return f"{strategy}_order-{name}_seed-{seed}"
-
-
 class RunStore:
     """The runs of one folder.
 
     :param folder: it need not exist; its files are those of this class alone.
+    :param defaults: what runs were asked for that were made before a setting existed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, defaults: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        self.defaults = dict(defaults or {})
         self.runs = folder / "runs"
 
     def save(self, ended: Result | Failure, asked: Mapping[str, Any]) -> None:
         """Write a run that has ended.
 
         :param ended: what it measured, or why it failed.
-        :param asked: what it was asked for, :meth:`Configuration.of_run`.
+        :param asked: what it was asked for.
         """
-        name = stem(ended.strategy, ended.order, ended.seed)
+        name = ended.key.stem
         content: dict[str, Any] = {"asked": dict(asked), "provenance": provenance()}
         if isinstance(ended, Failure):
             content |= {"status": "failed", "failure": asdict(ended)}
@@ -90,31 +67,27 @@ class RunStore:
         # Last: a run counts as finished once this file is there.
         write_atomically(self.runs / f"{name}.json", _json(content))
 
-    def checkpoints(self, strategy: str, order: str, seed: int) -> Path:
+    def checkpoints(self, key: Key) -> Path:
         """Return the folder of the checkpoints of a run that has not ended; it need not exist.
 
-        :param strategy: its strategy.
-        :param order: its order.
-        :param seed: its seed.
+        :param key: which run.
         """
-        return self.folder / "checkpoints" / stem(strategy, order, seed)
+        return self.folder / "checkpoints" / key.stem
 
-    def finished(self, strategy: str, order: str, seed: int, asked: Mapping[str, Any]) -> Result | None:
+    def finished(self, key: Key, asked: Mapping[str, Any]) -> Result | None:
         """Return a run if it is there and finished.
 
-        :param strategy: its strategy.
-        :param order: its order.
-        :param seed: its seed.
+        :param key: which run.
         :param asked: what is asked for now.
         :raises ValueError: if it was asked for something else, or its file is damaged.
         """
-        path = self.runs / f"{stem(strategy, order, seed)}.json"
+        path = self.runs / f"{key.stem}.json"
         if not path.is_file():
             return None
         content = _read(path)
         if content["status"] == "failed":
             return None
-        _refuse_other_settings(path, content["asked"], asked)
+        self._refuse_other_settings(path, content["asked"], asked)
         return self._result(path, content)
 
     def check(self, shared: Mapping[str, Any]) -> None:
@@ -126,7 +99,8 @@ class RunStore:
         for path in self._files():
             content = _read(path)
             if content["status"] == "finished":
-                _refuse_other_settings(path, {k: v for k, v in content["asked"].items() if k in shared}, shared)
+                asked = {name: value for name, value in content["asked"].items() if name in shared}
+                self._refuse_other_settings(path, asked, shared)
                 self._result(path, content)
 
     def load(self) -> tuple[list[Result], list[Failure]]:
@@ -187,16 +161,15 @@ class RunStore:
             ) from error
         return result
 
-
-def _refuse_other_settings(path: Path, asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    # A setting that did not exist when the run was made had its present default then.
-    then, now = {**DEFAULTS, **asked}, json.loads(json.dumps({**DEFAULTS, **now}))
-    then["device"] = str(then["device"]).partition(":")[0]  # earlier runs have its number too
-    changes = [f"{k} {then.get(k)!r:.80}, now {now.get(k)!r:.80}"
-               for k in {**then, **now} if then.get(k) != now.get(k)]  # fmt: skip
-    if changes:
-        raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes[:10])}); "
-                         "choose another folder for what is expected now, or delete this one")  # fmt: skip
+    def _refuse_other_settings(self, path: Path, asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        then, now = {**self.defaults, **asked}, json.loads(json.dumps({**self.defaults, **now}))
+        if "device" in then:
+            then["device"] = str(then["device"]).partition(":")[0]  # earlier runs have its number too
+        changes = [f"{k} {then.get(k)!r:.80}, now {now.get(k)!r:.80}"
+                   for k in {**then, **now} if then.get(k) != now.get(k)]  # fmt: skip
+        if changes:
+            raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes[:10])}); "
+                             "choose another folder for what is expected now, or delete this one")  # fmt: skip
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -238,7 +211,7 @@ def _failure(path: Path, content: dict[str, Any]) -> Failure:
 
 def _check_name(path: Path, ended: Result | Failure) -> None:
     """Refuse a copy under another name, which would count twice, or stand for a run that was not made."""
-    if path.stem != stem(ended.strategy, ended.order, ended.seed):
+    if path.stem != ended.key.stem:
         raise ValueError(f"expected the run that the file is named after, got {ended.strategy!r:.80}, order "
                          f"{ended.order!r:.80}, seed {ended.seed!r:.80}")  # fmt: skip
 

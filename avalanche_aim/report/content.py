@@ -8,8 +8,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from ..experiments.runner import Result
-from ..experiments.store import Failure, Origin, RunStore
+from ..experiments.result import Failure, Result
+from ..experiments.store import Origin, RunStore
 from ..experiments.strategies import STRATEGIES
 from .quantities import COSTS, LABEL_ACCURACY, METRICS, OP, TRAINING_MINUTES, Quantity, task_score
 from .statistics import Difference, Run, Spread, paired_difference

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
-from ..experiments.runner import Result
-from ..experiments.store import Failure
+from ..experiments.result import Failure, Result
 from .content import Report
 from .cost_plot import cost_plots
 from .documents import definitions

@@ -7,7 +7,7 @@ from operator import attrgetter
 from statistics import fmean
 
 from ..evaluation import DEFINITIONS
-from ..experiments.runner import Result
+from ..experiments.result import Result
 from ..experiments.store import SCORE
 
 

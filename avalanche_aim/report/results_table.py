@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite, nan
 from statistics import mean
 
-from ..experiments.runner import Result
+from ..experiments.result import Result
 from .statistics import Spread
 from .table import NONE, Table, cell, markdown
 

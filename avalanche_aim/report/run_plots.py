@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..experiments.runner import Result
-from ..experiments.store import stem
+from ..experiments.result import Result
 from ..merging import History
 from ..storage.files import write_atomically
 
@@ -26,7 +25,7 @@ def draw_results(results: Sequence[Result], folder: Path) -> list[Path]:
     plot_results([r for r in results if (r.order, r.seed) == (first.order, first.seed)], files[0])
     for result in results:
         if result.history is not None and result.history.iterations:
-            files.append(folder / f"signals_{stem(result.strategy, result.order, result.seed)}.png")
+            files.append(folder / f"signals_{result.key.stem}.png")
             plot_signals(result.history, files[-1], f"{result.strategy}, seed {result.seed}", result.tasks)
     return files
 

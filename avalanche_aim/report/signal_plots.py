@@ -6,7 +6,7 @@ from functools import cached_property
 from math import isfinite, nan
 from typing import Any
 
-from ..experiments.runner import Result
+from ..experiments.result import Result
 from ..merging import History
 from .svg import Frame, Point, Scale, figure, label, polyline, shorten, spanned, tag, thinned
 

@@ -9,7 +9,7 @@ from avalanche.benchmarks import CLScenario
 from staged import Stage
 
 from avalanche_aim import LanguageModel, text_benchmark
-from avalanche_aim.experiments import Comparison, Configuration, Result, comparison
+from avalanche_aim.experiments import Comparison, Configuration, Key, Result, comparison
 from avalanche_aim.experiments.progress import progress_bar
 from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
 from avalanche_aim.text import TextTask
@@ -64,7 +64,7 @@ def stage(
     stage = Stage()
 
     def run(name: str, model: Any, benchmark: Any, settings: Any, order: str = "", **chosen: Any) -> Result:
-        stage.runs.append((settings.seed, order, name))
+        stage.runs.append(Key(name, order, settings.seed))
         stage.options.append(chosen["options"])
         stage.during.pop(name, lambda: None)()
         if name in stage.errors:

@@ -13,9 +13,8 @@ from forked import CONTEXT, command, forked
 from staged import Stage
 
 from avalanche_aim.__main__ import main
-from avalanche_aim.experiments import Comparison
+from avalanche_aim.experiments import Comparison, Failure, Key, RunStore
 from avalanche_aim.experiments.claims import Claims
-from avalanche_aim.experiments.store import Failure, RunStore, stem
 
 ORDER = "news,reviews"
 Compare = Callable[..., Comparison]
@@ -85,19 +84,19 @@ def test_what_another_command_is_making_is_left_to_it(stage: Stage, compare: Com
     others: list[Comparison] = []
     stage.during["naive"] = lambda: others.append(compare())
     made = compare()
-    assert stage.runs == [(0, ORDER, "naive"), (0, ORDER, "aim")]  # the second by the other
+    assert stage.runs == [Key("naive", ORDER, 0), Key("aim", ORDER, 0)]  # the second by the other
     assert [result.strategy for result in made.results] == ["naive", "aim"]
     assert made.elsewhere == []
     assert [result.strategy for result in others[0].results] == ["aim"]
-    assert others[0].elsewhere == [(0, ORDER, "naive")]
+    assert others[0].elsewhere == [Key("naive", ORDER, 0)]
 
 
 def test_what_another_command_gave_up_is_run_in_the_end(stage: Stage, compare: Compare, tmp_path: Path) -> None:
-    claim = Claims(tmp_path / "out" / "runs").on(stem("naive", ORDER, 0))
+    claim = Claims(tmp_path / "out" / "runs").on(Key("naive", ORDER, 0).stem)
     assert claim.__enter__()
     stage.during["aim"] = lambda: claim.__exit__(None, None, None)
     made = compare()
-    assert stage.runs == [(0, ORDER, "aim"), (0, ORDER, "naive")]
+    assert stage.runs == [Key("aim", ORDER, 0), Key("naive", ORDER, 0)]
     assert made.elsewhere == []
 
 
@@ -117,7 +116,7 @@ def test_commands_on_several_accelerators_share_a_folder(
 ) -> None:
     compare(strategies=("naive",), device="cuda:0")
     made = compare(device="cuda:1")
-    assert stage.runs == [(0, ORDER, "naive"), (0, ORDER, "aim")]
+    assert stage.runs == [Key("naive", ORDER, 0), Key("aim", ORDER, 0)]
     assert [result.strategy for result in made.results] == ["naive", "aim"]
 
 

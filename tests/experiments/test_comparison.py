@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from staged import Stage
 
-from avalanche_aim.experiments import Comparison, Configuration, Result
+from avalanche_aim.experiments import Comparison, Configuration, Key, Result
 from avalanche_aim.experiments.cost import CostMeter
 
 Make = Callable[..., Configuration]
@@ -33,9 +33,9 @@ BACKWARDS = "reviews,news"
 
 def test_every_strategy_runs_with_every_order_and_seed(stage: Stage, compare: Callable[..., Comparison]) -> None:
     made = compare(seeds=(3, 4), orders=(ORDER, BACKWARDS))
-    expected = [(seed, order, name) for seed in (3, 4) for order in (ORDER, BACKWARDS) for name in ("naive", "aim")]
+    expected = [Key(name, order, seed) for seed in (3, 4) for order in (ORDER, BACKWARDS) for name in ("naive", "aim")]
     assert stage.runs == expected
-    assert [(r.seed, r.order, r.strategy) for r in made.results] == expected
+    assert [result.key for result in made.results] == expected
     assert made.failures == []
 
 
@@ -77,7 +77,7 @@ def test_only_what_is_missing_runs(stage: Stage, compare: Callable[..., Comparis
     path.unlink()
     stage.runs.clear()
     compare(seeds=(0, 1))
-    assert stage.runs == [(0, ORDER, "aim")]
+    assert stage.runs == [Key("aim", ORDER, 0)]
 
 
 def test_strategies_seeds_and_orders_add_up_in_one_folder(
@@ -87,8 +87,9 @@ def test_strategies_seeds_and_orders_add_up_in_one_folder(
     compare(strategies=("naive", "ewc"), options={"ewc": {"ewc_lambda": 2.0}})
     compare(strategies=("naive",), seeds=(1,))
     last = compare(strategies=("naive",), orders=(BACKWARDS,))
-    assert stage.runs == [(0, ORDER, "naive"), (0, ORDER, "ewc"), (1, ORDER, "naive"), (0, BACKWARDS, "naive")]
-    gathered = {(run["seed"], run["order"], run["strategy"]) for run in read(tmp_path / "out")["runs"]}
+    expected = [("naive", ORDER, 0), ("ewc", ORDER, 0), ("naive", ORDER, 1), ("naive", BACKWARDS, 0)]
+    assert stage.runs == [Key(*key) for key in expected]
+    gathered = {Key(run["strategy"], run["order"], run["seed"]) for run in read(tmp_path / "out")["runs"]}
     assert gathered == set(stage.runs)
     assert len(last.results) == 1
 
@@ -177,7 +178,7 @@ def test_a_failed_run_is_tried_again(stage: Stage, compare: Callable[..., Compar
     stage.runs.clear()
     del stage.errors["naive"]
     made = compare()
-    assert stage.runs == [(0, ORDER, "naive")]
+    assert stage.runs == [Key("naive", ORDER, 0)]
     assert made.failures == []
     assert len(made.results) == 2
     assert read(tmp_path / "out")["failed"] == []
@@ -203,7 +204,7 @@ def test_an_interruption_is_no_failure_and_keeps_what_was_finished(
     stage.errors.clear()
     stage.runs.clear()
     compare()
-    assert stage.runs == [(0, ORDER, "aim")]
+    assert stage.runs == [Key("aim", ORDER, 0)]
 
 
 # Forward transfer

@@ -242,7 +242,7 @@ def test_ctrl_c_ends_with_status_130_and_one_line_and_what_is_finished_stays(
 def test_ctrl_c_in_a_report_ends_with_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from avalanche_aim import report
+    from avalanche_aim.cli import report
 
     monkeypatch.setattr(report, "write_report", interrupt)
     assert main(["report", "."]) == 130

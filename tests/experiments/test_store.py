@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,7 @@ from typing import Any
 import pytest
 
 from avalanche_aim.evaluation import DEFINITIONS
-from avalanche_aim.experiments import Failure, Result, RunStore, store
-from avalanche_aim.experiments.store import stem
+from avalanche_aim.experiments import Configuration, Failure, Key, Result, RunStore, store
 
 ResultOf = Callable[..., Result]
 ASKED = {"model": "tiny", "epochs": 1, "memory": 0.02, "options": {}}
@@ -21,11 +22,18 @@ FAILURE = Failure("ewc", "1", 0, "ValueError: no such thing", "Traceback ...")
 
 @pytest.fixture
 def runs(tmp_path: Path) -> RunStore:
-    return RunStore(tmp_path / "a" / "b")
+    return RunStore(tmp_path / "a" / "b", defaults=Configuration().of_run(""))
 
 
 def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_reading_runs_needs_no_training_code() -> None:
+    code = "import sys, avalanche_aim.experiments.store; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = done.stdout.split()
+    assert not {"avalanche", "transformers", "peft", "avalanche_aim.plugin", "avalanche_aim.text"} & set(modules)
 
 
 # Names
@@ -35,19 +43,19 @@ def read(path: Path) -> dict[str, Any]:
     ("order", "name"), [("1", "order-1"), ("yahoo-last", "order-yahoo-last"), ("task_002", "order-task_002")]
 )
 def test_a_run_s_files_are_named_by_strategy_order_and_seed(order: str, name: str) -> None:
-    assert stem("aim", order, 3) == f"aim_{name}_seed-3"
+    assert Key("aim", order, 3).stem == f"aim_{name}_seed-3"
 
 
 @pytest.mark.parametrize("order", ["news,reviews", "../../etc", "a b", "", "C:\\x", "news/reviews", "x" * 41, "a\nb"])
 def test_an_odd_order_is_shortened_to_a_name_that_a_file_may_have(order: str) -> None:
-    name = stem("aim", order, 3)
+    name = Key("aim", order, 3).stem
     assert name.startswith("aim_order-tasks-")
     assert len(name) == len("aim_order-tasks-01234567_seed-3")
     assert not set(name) & set("/\\:, \n")
 
 
 def test_different_lists_of_tasks_have_different_names() -> None:
-    assert stem("aim", "news,reviews", 0) != stem("aim", "reviews,news", 0)
+    assert Key("aim", "news,reviews", 0).stem != Key("aim", "reviews,news", 0).stem
 
 
 # One run
@@ -56,7 +64,7 @@ def test_different_lists_of_tasks_have_different_names() -> None:
 def test_a_saved_run_comes_back(runs: RunStore, result_of: ResultOf, merged: Result) -> None:
     for result in (result_of(), merged, result_of("joint", 2, ((), (60.0, 90.0)), single=[50.0, 60.0])):
         runs.save(result, ASKED)
-        assert runs.finished(result.strategy, result.order, result.seed, ASKED) == result
+        assert runs.finished(result.key, ASKED) == result
 
 
 def test_a_run_says_what_was_asked_for_and_where_it_comes_from(runs: RunStore, result_of: ResultOf) -> None:
@@ -71,7 +79,7 @@ def test_r_is_a_table_of_its_own(runs: RunStore, result_of: ResultOf) -> None:
     results = [result_of(), result_of("replay", 2, ((None,), (60.0, 90.0))), result_of("joint", 0, ((), (60.0, 90.0)))]
     for result in results:
         runs.save(result, ASKED)
-        path = runs.runs / f"R_{stem(result.strategy, '1', result.seed)}.csv"
+        path = runs.runs / f"R_{result.key.stem}.csv"
         with path.open(newline="", encoding="utf-8") as file:
             tables[result.strategy] = list(csv.reader(file))
     header = ["after training on", "moods", "topics"]
@@ -89,15 +97,15 @@ def test_a_history_is_kept_as_json_and_as_tables(runs: RunStore, merged: Result)
 
 
 def test_a_run_that_is_not_there_or_of_another_order_or_seed_is_none(runs: RunStore, result_of: ResultOf) -> None:
-    assert runs.finished("naive", "1", 0, ASKED) is None
+    assert runs.finished(Key("naive", "1", 0), ASKED) is None
     runs.save(result_of(), ASKED)
     for other in (("aim", "1", 0), ("naive", "2", 0), ("naive", "1", 1)):
-        assert runs.finished(*other, ASKED) is None
+        assert runs.finished(Key(*other), ASKED) is None
 
 
 def test_a_failed_run_is_not_finished(runs: RunStore) -> None:
     runs.save(FAILURE, ASKED)
-    assert runs.finished("ewc", "1", 0, ASKED) is None
+    assert runs.finished(Key("ewc", "1", 0), ASKED) is None
 
 
 def test_a_run_that_was_asked_for_something_else_is_refused_with_the_difference(
@@ -105,21 +113,21 @@ def test_a_run_that_was_asked_for_something_else_is_refused_with_the_difference(
 ) -> None:
     runs.save(result_of(), ASKED)
     with pytest.raises(ValueError, match=r"naive_order-1_seed-0.json .*\(epochs 1, now 3\); choose another folder"):
-        runs.finished("naive", "1", 0, {**ASKED, "epochs": 3})
+        runs.finished(Key("naive", "1", 0), {**ASKED, "epochs": 3})
     with pytest.raises(ValueError, match=r"\(options \{\}, now \{'window': 7\}\)"):
-        runs.finished("naive", "1", 0, {**ASKED, "options": {"window": 7}})
+        runs.finished(Key("naive", "1", 0), {**ASKED, "options": {"window": 7}})
 
 
 def test_a_setting_that_is_newer_than_the_run_had_its_default_then(runs: RunStore, result_of: ResultOf) -> None:
     runs.save(result_of(), ASKED)  # precision is not in it
-    assert runs.finished("naive", "1", 0, {**ASKED, "precision": "bf16"}) == result_of()
+    assert runs.finished(Key("naive", "1", 0), {**ASKED, "precision": "bf16"}) == result_of()
     with pytest.raises(ValueError, match=r"\(precision 'bf16', now 'fp32'\)"):
-        runs.finished("naive", "1", 0, {**ASKED, "precision": "fp32"})
+        runs.finished(Key("naive", "1", 0), {**ASKED, "precision": "fp32"})
 
 
 def test_what_json_changes_is_no_difference(runs: RunStore, result_of: ResultOf) -> None:
     runs.save(result_of(), {**ASKED, "sizes": (1, 2)})
-    assert runs.finished("naive", "1", 0, {**ASKED, "sizes": (1, 2)}) == result_of()
+    assert runs.finished(Key("naive", "1", 0), {**ASKED, "sizes": (1, 2)}) == result_of()
 
 
 def test_a_run_counts_only_once_all_its_files_are_there(
@@ -145,7 +153,7 @@ def test_a_run_that_cannot_be_written_leaves_the_earlier_one(
     broken = result_of()
     with pytest.raises(ValueError, match="JSON"):
         runs.save(replace(broken, cost=replace(broken.cost, minutes=float("nan"))), ASKED)
-    assert runs.finished("naive", "1", 0, ASKED) == result_of()
+    assert runs.finished(Key("naive", "1", 0), ASKED) == result_of()
     assert all(not path.name.startswith(".") for path in runs.runs.iterdir())
 
 
@@ -165,7 +173,7 @@ DAMAGED = {
 def test_a_damaged_file_is_an_error_that_names_it(runs: RunStore, result_of: ResultOf, damage: str) -> None:
     runs.save(result_of(), {})
     (runs.runs / "naive_order-1_seed-0.json").write_text(DAMAGED[damage], "utf-8", "surrogateescape")
-    for attempt in (lambda: runs.finished("naive", "1", 0, {}), runs.load, lambda: runs.check({})):
+    for attempt in (lambda: runs.finished(Key("naive", "1", 0), {}), runs.load, lambda: runs.check({})):
         with pytest.raises(ValueError, match=r"naive_order-1_seed-0.json.*delete it to run it again"):
             attempt()
 
@@ -193,7 +201,7 @@ def test_missing_fields_are_an_error_that_names_the_file(runs: RunStore, merged:
         del content["result"]["cost"]
         run.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"aim_order-1_seed-0.json or its history is damaged.*delete it"):
-        runs.finished("aim", "1", 0, ASKED)
+        runs.finished(Key("aim", "1", 0), ASKED)
 
 
 def test_a_copy_under_another_name_is_refused(runs: RunStore, result_of: ResultOf) -> None:

@@ -10,8 +10,8 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 
 from avalanche_aim import GradientStep, LanguageModel, LearningRateSchedule, text_benchmark
+from avalanche_aim.cli.run import configured, parser
 from avalanche_aim.experiments import STRATEGIES, Configuration, Settings, run, single_task_scores
-from avalanche_aim.experiments.command import configured, parser
 from avalanche_aim.experiments.single_task import common_key
 
 Trained = tuple[LanguageModel, Any]

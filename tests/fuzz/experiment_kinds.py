@@ -12,7 +12,7 @@ from damage import JUNK, NUMBERS, TEXTS, WHOLES, bytes_of, changes_of, edited, p
 from hypothesis import strategies as st
 from promise import Broken, Kind, command
 
-from avalanche_aim.experiments import Configuration, Cost, Failure, Result, RunStore
+from avalanche_aim.experiments import Configuration, Cost, Failure, Key, Result, RunStore
 from avalanche_aim.experiments.comparison import Comparison
 from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
 from avalanche_aim.report.signal_plots import signal_plot
@@ -179,8 +179,8 @@ def _history(given: Any, folder: Path) -> None:
 
 def _result(strategy: str, seed: int, history: History | None = None) -> Result:
     rows = [[80.0 + seed], [60.0, 90.0 - seed]]
-    return Result(strategy, seed, ["a", "b"], rows, Cost(2.0, 1.5, 40, 1.0, 0.0, 512.0), [50.0, 100.0], "1",
-                  [70.0, 80.0], history)  # fmt: skip
+    cost = Cost(2.0, 1.5, 40, 1.0, 0.0, 512.0)
+    return Result(strategy, "1", seed, ["a", "b"], rows, cost, [50.0, 100.0], [70.0, 80.0], history)
 
 
 CONFIGURATION = Configuration(model="tiny", device="cpu", strategies=("naive", "aim", "ewc"), seeds=(0, 1))
@@ -205,13 +205,14 @@ def _report(given: Any, folder: Path) -> None:
 
 
 def _resume(given: Any, folder: Path) -> None:
-    store = RunStore(folder)
+    store = RunStore(folder, defaults=Configuration().of_run(""))
     store.check(CONFIGURATION.shared())
     for strategy in CONFIGURATION.strategies:
         for seed in CONFIGURATION.seeds:
-            result = store.finished(strategy, "1", seed, CONFIGURATION.of_run(strategy))
-            if result is not None and (result.strategy, result.order, result.seed) != (strategy, "1", seed):
-                raise Broken(f"result: the run of {result.strategy}, {result.seed} for {strategy}, {seed}")
+            key = Key(strategy, "1", seed)
+            result = store.finished(key, CONFIGURATION.of_run(strategy))
+            if result is not None and result.key != key:
+                raise Broken(f"result: the run of {result.key} for {key}")
 
 
 def _put_runs(changes: Any, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command line of a comparison, which the benchmark examples share."""
+"""``run``: compare strategies on a benchmark. The benchmark examples share this command line."""
 
 import argparse
 import json
@@ -12,16 +12,31 @@ from typing import Any
 import torch
 
 from ..distributed import destroy_process_group, init_process_group, is_main_process
+from ..experiments.comparison import Checkpoints, Comparison
+from ..experiments.configuration import BENCHMARKS, PRECISIONS, Configuration
+from ..experiments.settings_file import read_yaml
+from ..experiments.strategies import STRATEGIES
 from ..report.results_table import results_table
 from ..report.run_plots import draw_results
-from .comparison import Checkpoints, Comparison
-from .configuration import BENCHMARKS, PRECISIONS, Configuration
-from .settings_file import read_yaml
-from .strategies import STRATEGIES
 
 DEFAULTS = Configuration()
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
+RUN = """Compare strategies on a benchmark: every strategy with every order and seed.
+
+Each run is on disk as soon as it has ended. The same command again goes on where it stopped, and a run that failed is
+tried again."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare strategies on a benchmark.
+
+    :param argv: the arguments.
+    :return: the exit status of :func:`compare`.
+    """
+    p = parser(RUN, "by number: 1 to 3 of standard_cl, 4 to 6 of long_sequence, 1 and 2 of superni")
+    p.prog = "avalanche_aim run"
+    return compare(p, argv)
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -149,7 +164,7 @@ def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 
 def _show(comparison: Comparison, out: Path) -> None:
     for failure in comparison.failures:
-        print(f"{failure.strategy}, order {failure.order}, seed {failure.seed} failed: {failure.error}")
+        print(f"{failure.key} failed: {failure.error}")
     if comparison.elsewhere:
         print(f"Other commands are still making {len(comparison.elsewhere)} of these runs in {out}; once they have "
               f"ended, python -m avalanche_aim report {out} shows all.")  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from avalanche_aim.cli import run as command
 from avalanche_aim.evaluation import DEFINITIONS
-from avalanche_aim.experiments import STRATEGIES, Configuration, Result, command, comparison
+from avalanche_aim.experiments import STRATEGIES, Configuration, Result, comparison
 from avalanche_aim.experiments.claims import Claims
 from avalanche_aim.text.model import sources
 
@@ -102,7 +103,7 @@ def test_where_every_run_failed_there_is_no_table(
         (["--max-prompt-tokens", "4"], "max_prompt_tokens: expected more than 8, got 4"),
         (["--device", "abacus"], "device: expected one that torch can use here, such as cpu, got 'abacus'"),
         (["--device", "meta"], "device: expected one that torch can use here, such as cpu, got 'meta'"),
-        (["--config", str(Path(__file__).parent)], "experiments: expected a file of settings, got Is a directory"),
+        (["--config", str(Path(__file__).parent)], "cli: expected a file of settings, got Is a directory"),
         (["--out", __file__], __file__),
     ],
 )

@@ -1,0 +1,1 @@
+"""The commands of ``python -m avalanche_aim``, one module each."""

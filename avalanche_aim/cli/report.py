@@ -1,0 +1,32 @@
+"""``report``: tables, statistics and plots of a comparison's runs."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..report import write_report
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the tables, and write them with the plots.
+
+    :param argv: the arguments.
+    :return: the exit status.
+    """
+    arguments = parser().parse_args(argv)
+    print(write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out), end="")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the command line."""
+    p = argparse.ArgumentParser(
+        prog="avalanche_aim report",
+        description="Print the tables of a comparison, and write them with the plots. Unfinished ones will do.",
+    )
+    p.add_argument("folder", metavar="DIR", type=Path, help="what --out of the comparison was")
+    p.add_argument("--format", nargs="+", choices=["text", "markdown", "latex", "csv", "html", "all"],
+        default=["all"], help="what to write; text is only printed, as it always is (default: all)")  # fmt: skip
+    p.add_argument("--baseline", metavar="NAME", help="the strategy to compare with (default: naive)")
+    p.add_argument("--out", type=Path, metavar="DIR", help="where to write report.* (default: the folder itself)")
+    return p
