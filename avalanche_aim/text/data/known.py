@@ -37,6 +37,26 @@ def known_task(name: str) -> KnownTask | None:
     return KNOWN_TASKS.get(canonical(name))
 
 
+QUESTIONS = {
+    "sentiment": "What is the sentiment of the following paragraph?",
+    "topic": "What is the topic of the following paragraph?",
+    "nli": 'What is the logical relationship between the "sentence 1" and the "sentence 2"?',
+    "paraphrase": 'Whether the "first sentence" and the "second sentence" have the same meaning?',
+    "boolean": "According to the following passage, is the question true or false?",
+    "candidate": "According to the following passage and question, is the candidate answer true or false?",
+    "sense": "Given a word and two sentences, whether the word is used with the same sense in both sentence?",
+}
+"""How the AIMMerging files ask for each kind of answer; they ask COPA's rows the question of "boolean"."""
+
+
+def kind_of_question(instruction: str) -> str | None:
+    """Return the kind of task whose published question an instruction begins with, or None.
+
+    :param instruction: what the rows of a task have in common.
+    """
+    return next((kind for kind, question in QUESTIONS.items() if instruction.startswith(question)), None)
+
+
 def _closed(kind: str | None, *labels: tuple[str, ...], spellings: tuple[str, ...] = ()) -> KnownTask:
     return KnownTask(True, "exact_match", kind, labels, spellings)
 

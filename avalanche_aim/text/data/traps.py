@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
-from .known import known_task
+from .known import kind_of_question, known_task
 from .tasks import SPLITS, TextExample, TextTask
 
 PLACEHOLDERS = ("-",)
@@ -30,18 +30,6 @@ MEANINGS = {
     "conflicting_labels": "not all of these rows can be answered right",
 }
 """Every kind of trap, with what it means for the result."""
-
-# How the question of each kind of task is recognised, in the published wordings and in ours.
-_SIGNS = {
-    "sentiment": r"sentiment",
-    "topic": r"topic",
-    "nli": r"logical relationship|relationship between them|entail",
-    "paraphrase": r"same meaning",
-    "boolean": r"question true or false",
-    "candidate": r"candidate answer",
-    "sense": r"same sense",
-    "choice": r"plausible|the cause|the effect|between A and B",
-}
 
 
 @dataclass(frozen=True)
@@ -77,17 +65,17 @@ def find_traps(task: TextTask, tasks: Sequence[TextTask] = (), instructed: bool 
     if not instructed:
         ours = _instruction(task.train[0].prompt)
         traps.append(("no_instruction", f"no row carries one; ours stands in: {ours!r}"))
-    other = _instruction_of_another(task, tasks)
-    if other:
-        traps.append(("foreign_instruction", f"its instruction is also that of {other!r}, which has other labels"))
+    for instruction, rows in _shared_instructions(task).items():
+        traps.extend(_instruction_traps(task, instruction, rows, tasks))
     return [Trap(kind, task.name, detail) for kind, detail in traps]
 
 
 def _overlaps(task: TextTask) -> Iterable[tuple[str, str]]:
+    prompts = {split: Counter(example.prompt for example in task.split(split)) for split in SPLITS}
     for one, other in (("dev", "test"), ("train", "test"), ("train", "dev")):
-        prompts = [{example.prompt for example in task.split(split)} for split in (one, other)]
-        first, second = (sum(e.prompt in prompts[0] & prompts[1] for e in task.split(split)) for split in (one, other))
-        if first:
+        both = prompts[one].keys() & prompts[other].keys()
+        if both:
+            first, second = (sum(prompts[split][prompt] for prompt in both) for split in (one, other))
             sizes = len(task.split(one)), len(task.split(other))
             same = f": {one} is {other}" if (first, second) == sizes else f", all of {other}" * (second == sizes[1])
             yield f"{one}_in_{other}", f"{first} of {sizes[0]} {one} rows are {second} of {sizes[1]} {other} rows{same}"
@@ -123,35 +111,62 @@ def _label_traps(task: TextTask) -> Iterable[tuple[str, str]]:
 
 
 def _row_traps(task: TextTask) -> Iterable[tuple[str, str]]:
-    checks: list[tuple[str, Callable[[TextExample], bool]]] = [
-        ("placeholder_labels", lambda example: example.answer.strip() in PLACEHOLDERS),
-        ("empty_outputs", lambda example: not example.answer.strip()),
-        ("no_instruction", lambda example: _instruction(example.prompt) == ""),
-    ]
-    known = known_task(task.name)
-    if known and known.kind:
-        kind = known.kind  # bound here: a lambda would see it as optional
-        checks.append(("foreign_instruction", lambda example: _is_foreign(kind, _instruction(example.prompt))))
-    if task.labels is not None:
-        checks.append(("options_without_label", _not_among_options))
-    for name, holds in checks:
-        rows = {split: [example for example in task.split(split) if holds(example)] for split in SPLITS}
-        if any(rows.values()):
-            counts = ", ".join(f"{len(rows[split])} of {len(task.split(split))} {split} rows" for split in SPLITS)
-            yield name, counts + _example_of(name, next(examples[0] for examples in rows.values() if examples))
+    checks: dict[str, Callable[[str], bool]] = {
+        "placeholder_labels": lambda answer: answer in PLACEHOLDERS,
+        "empty_outputs": lambda answer: not answer,
+    }
+    for name, holds in checks.items():
+        found = [example for split in SPLITS for example in task.split(split) if holds(example.answer.strip())]
+        if found:
+            counts = _counts(task, {id(example) for example in found})
+            yield name, counts + f" are labelled {found[0].answer!r}" * (name == "placeholder_labels")
     conflicts = _conflicts(task)
     if task.labels is not None and conflicts:
         yield "conflicting_labels", f"{conflicts} prompts stand there with different labels"
 
 
-def _example_of(kind: str, example: TextExample) -> str:
-    if kind == "foreign_instruction":
-        return f" ask {_instruction(example.prompt)!r}"
-    if kind == "options_without_label":
-        return f", such as {example.answer!r} for {_instruction(example.prompt)!r}"
-    if kind == "placeholder_labels":
-        return f" are labelled {example.answer!r}"
-    return ""
+def _instruction_traps(
+    task: TextTask, instruction: str, rows: Sequence[TextExample], tasks: Sequence[TextTask]
+) -> Iterable[tuple[str, str]]:
+    """The traps of an instruction that these rows of a task share."""
+    counts = _counts(task, {id(example) for example in rows})
+    if not instruction:
+        yield "no_instruction", counts
+        return
+    known, asked = known_task(task.name), kind_of_question(instruction)
+    if known and known.kind and asked not in (None, known.kind):
+        yield "foreign_instruction", f"{counts} ask {instruction!r}"
+    elif other := _task_with_these_labels(task, instruction, tasks):
+        yield "foreign_instruction", f"{counts} ask {instruction!r}, which names the labels of {other!r}"
+    if task.labels is None or not (options := _options(instruction, task.labels)):
+        return
+    unnamed = {label for label in _answers(rows) if not _names(options, label)}
+    if missing := [example for example in rows if example.answer.strip() in unnamed]:
+        counts = _counts(task, {id(example) for example in missing})
+        yield "options_without_label", f"{counts}, such as {missing[0].answer!r} for {instruction!r}"
+
+
+def _counts(task: TextTask, rows: Set[int]) -> str:
+    counts = ((sum(id(example) in rows for example in task.split(split)), split) for split in SPLITS)
+    return ", ".join(f"{count} of {len(task.split(split))} {split} rows" for count, split in counts)
+
+
+def _shared_instructions(task: TextTask) -> dict[str, list[TextExample]]:
+    """The rows of each instruction that half of the task's rows, or of those of a split, have in common.
+
+    In a prompt without an instruction the first line is the text itself, which may look like anything by chance.
+    """
+    of = {split: [_instruction(example.prompt) for example in task.split(split)] for split in SPLITS}
+    whole = [instruction for instructions in of.values() for instruction in instructions]
+    shared: dict[str, list[TextExample]] = {}
+    for instructions, least in [(whole, 2), *((instructions, 10) for instructions in of.values())]:
+        counts = Counter(instructions).items()
+        shared.update((text, []) for text, count in counts if count >= least and 2 * count >= len(instructions))
+    for split in SPLITS:
+        for example, instruction in zip(task.split(split), of[split], strict=True):
+            if instruction in shared:
+                shared[instruction].append(example)
+    return shared
 
 
 def _instruction(prompt: str) -> str:
@@ -161,45 +176,32 @@ def _instruction(prompt: str) -> str:
     return prompt.lstrip().partition("\n")[0].strip()
 
 
-def _is_foreign(kind: str, instruction: str) -> bool:
-    """Whether an instruction asks for another kind of answer, and not for this one."""
-    if re.search(_SIGNS[kind], instruction, re.IGNORECASE):
-        return False
-    return any(re.search(sign, instruction, re.IGNORECASE) for other, sign in _SIGNS.items() if other != kind)
-
-
-def _instruction_of_another(task: TextTask, tasks: Sequence[TextTask]) -> str | None:
-    """The task whose instruction this one shares without offering the same labels, where neither lists its options."""
-    mine = _shared_instruction(task)
-    known = known_task(task.name)
-    if not mine or not task.labels or _options(mine) or (known and known.kind):
+def _task_with_these_labels(task: TextTask, instruction: str, tasks: Sequence[TextTask]) -> str | None:
+    """Another task all of whose labels an instruction names, where it names none of the task's own."""
+    if task.labels is None or any(_names(instruction, label) for label in task.labels):
         return None
     for other in tasks:
-        apart = other.labels is not None and not set(other.labels) & set(task.labels)
-        if other is not task and apart and _shared_instruction(other) == mine:
+        if other is not task and other.labels and all(_names(instruction, label) for label in other.labels):
             return other.name
     return None
 
 
-def _shared_instruction(task: TextTask) -> str | None:
-    instructions = {_instruction(example.prompt) for example in task.train}
-    return instructions.pop() if len(instructions) == 1 else None
+def _options(instruction: str, labels: Sequence[str]) -> str | None:
+    """The list of labels at the end of an instruction, if it is one: it names a label, or has as many entries."""
+    match = re.search(r"\boptions?: (.+?)\.?$", instruction, re.IGNORECASE)
+    if match and (any(_names(match[1], label) for label in labels) or len(match[1].split(", ")) == len(labels)):
+        return match[1]
+    return None
 
 
-def _options(instruction: str) -> list[str]:
-    match = re.search(r"options?: (.+?)\.?$", instruction, re.IGNORECASE)
-    return match.group(1).split(", ") if match else []
-
-
-def _not_among_options(example: TextExample) -> bool:
-    options = _options(_instruction(example.prompt))
-    return bool(options) and example.answer.strip() not in (*options, *PLACEHOLDERS, "")
+def _names(text: str, label: str) -> bool:
+    """Whether a text names a label, as whole words."""
+    return bool(label.strip()) and bool(re.search(rf"(?<!\w){re.escape(label.strip())}(?!\w)", text))
 
 
 def _offered(task: TextTask) -> bool:
     """Whether most prompts name their one-letter answer, as a multiple-choice question does."""
-    found = sum(bool(re.search(rf"(?<!\w){re.escape(e.answer.strip())}(?!\w)", e.prompt)) for e in task.train)
-    return 2 * found > len(task.train)
+    return 2 * sum(_names(example.prompt, example.answer) for example in task.train) > len(task.train)
 
 
 def _answers(examples: Iterable[TextExample]) -> set[str]:

@@ -93,7 +93,8 @@ def test_empty_outputs_are_counted() -> None:
 
 @pytest.mark.parametrize("prompt", ["[IN] text\n [OUT] ", "[INS] \n [IN] text\n [OUT] "])
 def test_an_empty_instruction_is_named(prompt: str) -> None:
-    assert kinds(task(train=[(prompt, "good"), ("b", "bad")])) == ["no_instruction"]
+    assert kinds(task(train=[(prompt, "good"), (prompt.replace("text", "b"), "bad")])) == ["no_instruction"]
+    assert kinds(task(train=[(prompt, "good"), ("b", "bad"), ("c", "bad")])) == []
 
 
 def test_a_source_without_instructions_is_named() -> None:
@@ -108,16 +109,52 @@ def test_copa_with_the_instruction_of_boolq_is_named() -> None:
     assert kinds(task(name="boolq", labels=("True", "False"), instruction=f"{boolq} Option: True, False.")) == []
 
 
-def test_an_instruction_shared_by_two_tasks_with_other_labels_is_named() -> None:
-    one, other = task(), task(name="other", labels=("red", "blue"))
-    assert kinds(one, [one, other]) == ["foreign_instruction"]
-    assert kinds(one, [one, task(name="third")]) == []
-    assert kinds(one, [one, task(name="fourth", labels=None)]) == []
+def test_an_instruction_that_names_the_labels_of_another_task_is_named() -> None:
+    one, other = task(instruction="Is it red or blue?"), task(name="other", labels=("red", "blue"))
+    (trap,) = find_traps(one, [one, other])
+    assert trap.kind == "foreign_instruction"
+    assert "'Is it red or blue?', which names the labels of 'other'" in trap.detail
+    assert kinds(task(instruction="Is it red or blue, good or bad?"), [other]) == []
+
+
+def test_a_heading_that_many_tasks_share_belongs_to_none_of_them() -> None:
+    heading = "Below is an instruction that describes a task."
+    one, other = task(instruction=heading), task(name="other", labels=("red", "blue"), instruction=heading)
+    assert kinds(one, [one, other]) == kinds(other, [one, other]) == []
 
 
 def test_a_label_that_its_prompt_does_not_offer_is_named() -> None:
     assert kinds(task(instruction="Which? Options: good, bad.")) == []
+    assert kinds(task(instruction="Which? Option: good or bad")) == []
     assert kinds(task(instruction="Which? Option: good, ugly.")) == ["options_without_label"]
+    assert kinds(task(instruction="Which? Option: A, B.")) == ["options_without_label"]
+
+
+ODD = {
+    "own": ["They have plenty of options: I went for the soup.", "Options: none, sadly", "[IN] and out in a minute"],
+    "agnews": ["Cheaper fuel lifts market sentiment", "Is the question true or false?", "options: World, Sports"],
+    "wic": ["What is the sentiment of the following paragraph?", "the same meaning, he said"],
+}
+
+
+@pytest.mark.parametrize(("name", "odd"), [(name, text) for name, texts in ODD.items() for text in texts])
+@pytest.mark.parametrize("times", [1, 15])
+def test_a_text_that_looks_like_an_instruction_by_chance_is_none(name: str, odd: str, times: int) -> None:
+    """Many rows may have it, as long as fewer than half of them have."""
+    labels = {"agnews": ("World", "Sports", "Business", "Science or Technology"), "wic": ("True", "False")}
+    answers = labels.get(name, ("good", "bad"))
+    splits = {
+        split: [(f"the {split} place number {n} was fine", answers[n % len(answers)]) for n in range(40)]
+        + [(f"{odd}\n{split} {n}", answers[0]) for n in range(times)]
+        for split in ("train", "dev", "test")
+    }
+    assert kinds(task(**splits, name=name, labels=answers)) == []
+
+
+def test_an_instruction_of_ones_own_may_use_any_words() -> None:
+    wic = "Does the word have the same meaning in both sentences? Is it true or false that its sentiment changes?"
+    assert kinds(task(name="wic", labels=("True", "False"), instruction=wic)) == []
+    assert kinds(task(instruction="You have options: take your time.")) == []
 
 
 def test_one_prompt_with_two_labels_is_named() -> None:
