@@ -61,7 +61,7 @@ class SharedPasses:
         """How many passes from now on are checked."""
         self._deferred = False
         self._attached: nn.Module | None = None
-        self._open: list[tuple[Share, _OwnNoise, Any]] = []
+        self._open: list[tuple[Share, _OwnNoise]] = []
 
     def attach(self, model: nn.Module) -> None:
         """Share out the passes of a model, and of copies made of it from now on.
@@ -100,11 +100,11 @@ class SharedPasses:
             check_same("batch", [x], "a data loader that shares out examples by itself (A-GEM's) cannot be used, and "
                        "plugins need the same seeds on all processes")  # fmt: skip
         share = Share(len(x))
-        self._open.append((share, _OwnNoise(x.device), getattr(module, "exact_match", None)))
+        self._open.append((share, _OwnNoise(x.device)))
         return tuple(map(share.of, args)), {name: share.of(value) for name, value in kwargs.items()}
 
     def _leave(self, module: Any, output: Any) -> Tensor:
-        share, noise, matches = self._open.pop()
+        share, noise = self._open.pop()
         noise.end()
         if module.training:
             broadcast_(module.buffers())  # as DDP does: statistics of batch norm are the first process's
@@ -112,16 +112,18 @@ class SharedPasses:
         if not isinstance(output, Tensor) or output.dim() == 0 or len(output) != passed:
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ValueError(f"DataParallel: expected a model whose output is one tensor of {passed} rows, got {got}")
-        if getattr(module, "exact_match", None) is not matches:  # a LanguageModel says it beside its output
-            own = module.exact_match[: share.stop - share.start]
-            module.exact_match = gather_rows(own.byte(), share.size, share.rows).bool()
+        matches = getattr(output, "exact_match", None)  # a LanguageModel's output carries them along
         weights = [p for p in module.parameters() if p.requires_grad]
 
         def average() -> None:
             if not self._deferred:
                 average_gradients_(weights)
 
-        return _Gather.apply(output, share, average)
+        whole: Any = _Gather.apply(output, share, average)
+        if matches is not None:
+            own = matches[: share.stop - share.start].byte()
+            whole.exact_match = gather_rows(own, share.size, share.rows).bool()
+        return whole
 
 
 class _Gather(torch.autograd.Function):

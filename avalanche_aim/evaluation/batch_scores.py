@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..distributed import DataParallel
 from ..text.model.generation import MAX_NEW_TOKENS, decode, generate
+from ..text.model.scoring import matches_of
 from ..text.stream.answer_key import AnswerKey
 from ..text.stream.encoding import Batch, unpack
 from .scores import SCORES
@@ -72,7 +73,7 @@ def exact_matches(strategy: Any) -> Tensor:
     :param strategy: a strategy whose model is a :class:`~avalanche_aim.text.LanguageModel`.
     :raises TypeError: for another model.
     """
-    matches = getattr(strategy.model, "exact_match", None)
+    matches = matches_of(strategy.mb_output)
     if matches is None:
         raise TypeError(f"expected the strategy's model to be a LanguageModel, got {type(strategy.model).__name__}")
     return matches

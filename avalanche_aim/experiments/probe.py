@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..merging import History
 from ..plugin import AIMMergingPlugin
+from ..text.model.scoring import matches_of
 from ..training.isolation import eval_mode
 from .configuration import Configuration
 from .progress import Progress, progress_bar
@@ -77,8 +78,9 @@ class Probe(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-a
         with eval_mode(strategy.model):
             for x, y in zip(rows.split(self.batch_size), targets.split(self.batch_size), strict=True):
                 out = strategy.model(x.to(strategy.device))
+                exact = matches_of(out)
                 loss -= float(out.gather(1, y.to(out.device)[:, None]).sum())
-                right += int(strategy.model.exact_match.sum())
+                right += 0 if exact is None else int(exact.sum())
         return loss / len(rows), 100.0 * right / len(rows)
 
 

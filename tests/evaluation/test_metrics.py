@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.evaluation import ExactMatch, LabelAccuracy, ResultMatrix, TaskScore, text_metrics
 from avalanche_aim.text import TextTask, generate
+from avalanche_aim.text.model.scoring import AnswerScores, with_matches
 from avalanche_aim.text.model.tiny import tiny_tokenizer
 
 Strategy = Callable[..., Any]
@@ -31,7 +32,6 @@ class Scripted(DynamicModule):
         self.right, self.trained, self.seen = right, -1, 0
         self.tokenizer, self.is_causal = tiny_tokenizer("causal"), True
         self.weight = nn.Parameter(torch.zeros(1))
-        self.exact_match: Tensor | None = None
         self.answers: Any = None
 
     def adaptation(self, experience: Any) -> None:
@@ -40,8 +40,8 @@ class Scripted(DynamicModule):
     def forward(self, x: Tensor) -> Tensor:
         rows = torch.arange(self.seen, self.seen + len(x))
         self.seen += len(x)
-        self.exact_match = rows < self.right[self.trained][int(x[0, 0])]
-        return (self.weight + torch.zeros(len(x), len(self.answers))).log_softmax(1)
+        scores = (self.weight + torch.zeros(len(x), len(self.answers))).log_softmax(1)
+        return with_matches(AnswerScores(scores, rows < self.right[self.trained][int(x[0, 0])]))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """A Hugging Face language model in the form that Avalanche's strategies can hold."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,11 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from ...training.isolation import RandomStream
-from ...training.modes import ModeSwitch
 from ..stream.encoding import AnswerSpace, unpack
 from .export import Base, save_merged, save_model
 from .loading import add_lora, check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
 from .model_card import Training
-from .scoring import Blocks, score
+from .scoring import AnswerScores, Blocks, score, with_matches
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
 
@@ -63,18 +64,13 @@ class LanguageModel(DynamicModule):
         object.__setattr__(self, "backbone", backbone)
         self.tokenizer = tokenizer
         self.score_all_labels = score_all_labels
-        self.gold_only = False
-        """Whether eval mode, too, scores the gold answers alone: enough for a loss, at the cost of one answer."""
+        self._gold_only = False
         self.autocast = autocast
         self.base: Base | None = None
         """What others can load the base model by, known after :meth:`from_pretrained`."""
         self.criterion = nn.NLLLoss()
         self.answers: AnswerSpace | None = None
         self._passes = 0
-        # Looked up anew for each experience; a plain list in __dict__, which Avalanche does not search for weights.
-        self._backbone_mode: ModeSwitch | None = None
-        self.exact_match: Tensor | None = None
-        """After a forward pass in eval mode: whether greedy decoding gives exactly the gold answer, shape (B,)."""
         _check_supported(self.language_model)
         self._register_trainable()
 
@@ -158,18 +154,34 @@ class LanguageModel(DynamicModule):
                              "benchmark with this model's tokenizer")  # fmt: skip
         self.answers = answers
         self._passes = 0
-        self._backbone_mode = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Score answers.
 
         :param x: packed rows, a LongTensor of shape (B, L).
-        :return: mean log-probabilities, shape (B, C).
+        :return: mean log-probabilities, shape (B, C). In eval mode they carry the exact matches along
+            (:func:`~avalanche_aim.text.model.scoring.matches_of`).
+        """
+        return with_matches(self.answer_scores(x))
+
+    @contextmanager
+    def gold_scores(self) -> Iterator[None]:
+        """Score the gold answers alone in eval mode too: enough for a loss, at the cost of one answer."""
+        before, self._gold_only = self._gold_only, True
+        try:
+            yield
+        finally:
+            self._gold_only = before
+
+    def answer_scores(self, x: Tensor) -> AnswerScores:
+        """Score answers, and say in eval mode which gold answers greedy decoding would give.
+
+        :param x: packed rows, a LongTensor of shape (B, L).
         """
         if self.answers is None:
             raise ValueError("LanguageModel does not know the stream's answers yet; call adaptation(experience) first")
         batch = unpack(x, pad_left=self.is_causal)
-        for_loss = self.training or self.gold_only
+        for_loss = self.training or self._gold_only
         gold_only = for_loss and not self.score_all_labels
         columns, own = ([], True) if gold_only else self._columns(batch.task)
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
@@ -181,8 +193,9 @@ class LanguageModel(DynamicModule):
         if own:
             target = torch.full_like(batch.target, len(self.answers) - 1) if columns else batch.target
             out = out.scatter(1, target[:, None], means[:, -1:])
+        matches = None
         if exact is not None:
-            self.exact_match = self._gold(exact, columns, batch.target)
+            matches = self._gold(exact, columns, batch.target)
             if not self.score_all_labels:
                 out = out.masked_fill(~self.classes_of(batch.task), float("-inf"))
         elif gold_only and out.requires_grad:
@@ -190,7 +203,7 @@ class LanguageModel(DynamicModule):
             # Each check waits for an accelerator, so after the first passes of an experience there are no more.
             if self._passes <= WATCHED_PASSES:
                 out.register_hook(_only_gold(batch.target))
-        return out
+        return AnswerScores(out, matches)
 
     def mixed_precision(self, device: torch.device) -> torch.autocast:
         """Return the context that passes through the language model run in.
@@ -244,9 +257,7 @@ class LanguageModel(DynamicModule):
 
     def train(self, mode: bool = True) -> "LanguageModel":
         """Set train or eval mode, of the backbone too."""
-        if self._backbone_mode is None:
-            self._backbone_mode = ModeSwitch(self.backbone)
-        self._backbone_mode.set(mode)
+        self.backbone.train(mode)
         return super().train(mode)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "LanguageModel":

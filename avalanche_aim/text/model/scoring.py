@@ -8,12 +8,43 @@ scores are those of separate passes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..stream.encoding import Batch
+
+
+class AnswerScores(NamedTuple):
+    """What one call of a language model says of answers.
+
+    :param scores: mean log-probability a token of each answer, shape (B, C).
+    :param exact: whether greedy decoding gives exactly the gold answer, shape (B,), or None in training.
+    """
+
+    scores: Tensor
+    exact: Tensor | None
+
+
+def with_matches(answer: AnswerScores) -> Tensor:
+    """Return the scores as a plain tensor that carries the exact matches along.
+
+    Avalanche's strategies keep one output tensor a batch; its metrics find the matches of just that batch there.
+
+    :param answer: scores and matches.
+    """
+    if answer.exact is not None:
+        answer.scores.exact_match = answer.exact  # type: ignore[attr-defined]
+    return answer.scores
+
+
+def matches_of(output: Any) -> Tensor | None:
+    """Return the exact matches that an output carries, shape (B,), or None.
+
+    :param output: of a language model.
+    """
+    return getattr(output, "exact_match", None)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.text import TextTask
-from avalanche_aim.training.isolation import gold_scores
+from avalanche_aim.text.model.scoring import matches_of
 
 # What is scored
 
@@ -47,11 +47,13 @@ def test_in_evaluation_other_tasks_labels_are_minus_infinity(adapted: Adapted, m
 
 def test_the_training_pass_says_nothing_about_exact_matches(adapted: Adapted, mixed_batch: Callable[..., Any]) -> None:
     model, benchmark = adapted
-    model.train()(mixed_batch(benchmark)[0])
-    assert model.exact_match is None
-    model.eval()(mixed_batch(benchmark)[0])
-    assert model.exact_match is not None
-    assert model.exact_match.shape == (9,)
+    x = mixed_batch(benchmark)[0]
+    assert model.train().answer_scores(x).exact is None
+    assert matches_of(model(x)) is None
+    exact = model.eval().answer_scores(x).exact
+    assert exact is not None
+    assert exact.shape == (9,)
+    assert torch.equal(exact, matches_of(model(x)))
 
 
 # Criteria that read what was not scored
@@ -108,7 +110,7 @@ def test_gold_scores_in_eval_mode_are_those_of_all_labels_and_the_others_are_lef
     model, benchmark = adapted
     x, _ = mixed_batch(benchmark)
     everything = model.eval()(x)
-    with gold_scores(model):
+    with model.gold_scores():
         gold = model(x)
     own = nn.functional.one_hot(x[:, 1], gold.shape[1]).bool()
     torch.testing.assert_close(gold[own], everything[own])

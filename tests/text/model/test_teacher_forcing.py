@@ -21,12 +21,12 @@ def test_the_exact_match_is_that_of_greedy_generation_example_by_example(
     model, benchmark = trained
     experience = benchmark.test_stream[number]
     x = rows(experience)
-    model(x)
-    assert model.exact_match is not None
+    exact = model.answer_scores(x).exact
+    assert exact is not None
     matches = [text == e.answer for text, e in zip(generate(model, x, 16), experience.task.test, strict=True)]
     assert any(matches)
     assert not all(matches)
-    assert model.exact_match.tolist() == matches
+    assert exact.tolist() == matches
 
 
 def test_the_exact_match_of_mixed_tasks_is_that_of_greedy_generation(
@@ -35,9 +35,9 @@ def test_the_exact_match_of_mixed_tasks_is_that_of_greedy_generation(
     model, benchmark = trained
     x, picks = mixed_batch(benchmark)
     x, picks = torch.cat([x, x.flip(0)]), [*picks, *reversed(picks)]
-    model(x)
-    assert model.exact_match is not None
-    assert model.exact_match.tolist() == [
+    exact = model.answer_scores(x).exact
+    assert exact is not None
+    assert exact.tolist() == [
         text == example.answer for text, (_, example) in zip(generate(model, x, 16), picks, strict=True)
     ]
 
@@ -46,15 +46,14 @@ def test_an_exact_match_needs_the_end_of_the_answer(trained: Trained, rows: Call
     model, benchmark = trained
     experience = benchmark.test_stream[1]
     x = rows(experience)
-    model(x)
-    assert model.exact_match is not None
-    row = next(i for i, hit in enumerate(model.exact_match) if hit and int(x[i, 3]) > 2)
+    exact = model.answer_scores(x).exact
+    assert exact is not None
+    row = next(i for i, hit in enumerate(exact) if hit and int(x[i, 3]) > 2)
     shorter = x[row : row + 1].clone()  # the same answer without its last token: right at every token but the end
     n_prompt, n_answer = shorter[0, 2:4].tolist()
     shorter[0, 3] = n_answer - 1
     shorter[0, HEADER + n_prompt + n_answer - 2] = model.tokenizer.eos_token_id
-    model(shorter)
-    assert model.exact_match.tolist() == [False]
+    assert model.answer_scores(shorter).exact.tolist() == [False]
 
 
 def test_the_answers_in_the_rows_are_not_looked_at(trained: Trained, rows: Callable[..., Tensor]) -> None:
