@@ -5,11 +5,14 @@ python examples/standard_cl.py --data DIR --order 2 --seeds 0 1 2  # the benchma
 python examples/standard_cl.py --model tiny                        # a smoke run of everything, in seconds
 """
 
+import demo_model
+
 from avalanche_aim.cli.run import compare, parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison."""
+    demo_model.prepare(argv)
     # 160 tokens keep a comparison on a laptop's CPU under half an hour; the papers use 512.
     return compare(parser(__doc__ or "", "1, 2 or 3", benchmark="standard_cl", max_prompt_tokens=160), argv)
 

