@@ -1,4 +1,4 @@
-"""Kill a run again and again, let it go on each time, and compare its end with a run that was never killed.
+"""Kill a run again and again, let it resume each time, and compare its end with a run that was never killed.
 
 python -m benchmarks.kills              # 20 times SIGKILL; a minute or two
 python -m benchmarks.kills --kills 3 --seed 7
@@ -6,7 +6,7 @@ python -m benchmarks.kills --kills 3 --seed 7
 The run trains a tiny causal model with LoRA, dropout and AIM on six tasks, evaluates after each, and saves a
 checkpoint every other iteration. It is killed at random iterations, in the middle of a merge, of a save (which leaves
 half a file) and of an evaluation, and at random times. Each process is forked from one that has only imported modules,
-and goes on from what it finds on disk. At the end the weights, the R matrix, the history, the rehearsed rows and the
+and resumes from what it finds on disk. At the end the weights, the R matrix, the history, the rehearsed rows and the
 random streams must be the same to the bit.
 """
 
@@ -146,15 +146,16 @@ class Dying(SupervisedPlugin):
 def train(folder: Path, killer: Killer) -> None:
     """Train what is left of the run, and write what came of it."""
     warnings.simplefilter("ignore")
-    write = files._write
+    write = files.write_atomically
 
-    def dying_write(path: Path, content: bytes) -> None:
-        if path.name == "tensors.safetensors" and killer.does("a save", path.parent.name):
-            path.write_bytes(content[: len(content) // 2])
+    def dying_write(path: Path, content: memoryview) -> None:
+        if killer.does("a save", path.name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(f".{path.name}.half").write_bytes(content[: len(content) // 2])
             killer.die()
         write(path, content)
 
-    files._write = dying_write
+    files.write_atomically = dying_write  # type: ignore[assignment]
 
     model = LanguageModel.from_pretrained("tiny")
     stream = even_stream(model.tokenizer, TASKS, ITERATIONS * BATCH_SIZE, 16)

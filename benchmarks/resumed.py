@@ -1,4 +1,4 @@
-"""A run with checkpoints that begins or goes on, in a process of its own, and what there is to compare at its end."""
+"""A run with checkpoints that begins or resumes, in a process of its own, and what there is to compare at its end."""
 
 import hashlib
 import json

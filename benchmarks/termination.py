@@ -1,4 +1,4 @@
-"""Send SIGTERM to a run on a real model, let it go on, and compare its end with a run that was left alone.
+"""Send SIGTERM to a run on a real model, let it resume, and compare its end with a run that was left alone.
 
 python -m benchmarks.termination                  # SmolLM2-135M; some minutes
 python -m benchmarks.termination --model tiny
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             process.join()
             status.append(process.exitcode)
         if status[1:] != [0, 0]:
-            print(f"expected the run to go on to its end, got exit status {status[1:]}", file=sys.stderr)
+            print(f"expected the run to resume and end, got exit status {status[1:]}", file=sys.stderr)
             return 1
         ends = [outcome(run) for run in (ended, whole)]
         saves = json.loads((whole / SAVES).read_text())
@@ -110,7 +110,7 @@ class Measured(CheckpointPlugin):
         super()._save(strategy, *args)
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
         newest = max(self.folder.path.glob("checkpoint-*"))
-        size = sum(file.stat().st_size for file in newest.iterdir())
+        size = newest.stat().st_size
         self.saves.append((strategy.experience.current_experience, size, wall, processor))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints between any two iterations, and going on from them to the same bits."""
+"""Checkpoints between any two iterations, and resuming from them to the same bits."""
 
 from .folder import CheckpointFolder, Damaged
 from .plugin import CheckpointPlugin, problem_with_strategy

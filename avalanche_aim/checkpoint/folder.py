@@ -1,34 +1,31 @@
-"""Checkpoints on disk: one folder each, whole or not there, the newest whole one found.
+"""Checkpoint files: whole or not there, the newest whole one found.
 
-``checkpoint-<experience>-<iteration>`` holds ``tensors.safetensors``, ``state.json`` and ``manifest.json``, which has
-the format, and the sizes and checksums of the other two.
+``checkpoint-<experience>-<iteration>.pt`` is written by ``torch.save`` and read by ``torch.load(weights_only=True)``,
+which runs no code of the file's.
 """
 
-import hashlib
-import json
-import os
+import io
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..storage.files import write_atomically
+from ..storage.versions import versions
 from ..training.out_of_memory import is_out_of_memory
-from .encoding import decode, encode
 
-FORMAT = 1
-"""Of the files: raised with every change that makes older ones unreadable."""
-_NAME = re.compile(r"checkpoint-(\d+)-(\d+)")
-_PARTIAL = ".partial"
-_MANIFEST, _STATE, _TENSORS = "manifest.json", "state.json", "tensors.safetensors"
+FORMAT = 2
+"""Raised with every change that makes older checkpoints unreadable; version 0.1.0 wrote format 1, a folder each."""
+_NAME = re.compile(r"checkpoint-(\d+)-(\d+)(\.pt)?")
 
 
 class Damaged(ValueError):
@@ -37,23 +34,23 @@ class Damaged(ValueError):
 
 @dataclass
 class Checkpoint:
-    """A checkpoint that was read."""
+    """A checkpoint that was read: its file, that file's content, and the versions of the libraries that wrote it."""
 
     path: Path
-    tree: Any
-    tensors: dict[str, Tensor]
+    content: bytes
+    versions: dict[str, str]
 
     def state(self, device: torch.device) -> dict[str, Any]:
         """Return the state; each call makes it anew.
 
         :param device: where tensors go that were on an accelerator.
         """
-        state: dict[str, Any] = decode(self.tree, self.tensors, device)
+        state: dict[str, Any] = _load(self.content, device)["state"]
         return state
 
     @contextmanager
     def understood(self) -> Iterator[None]:
-        """Say of a state that raises an error where it is given that it is not one of this run.
+        """Report an error inside as that of a state that is not one of this run.
 
         :raises Damaged: chained from that error.
         """
@@ -63,7 +60,7 @@ class Checkpoint:
             if is_out_of_memory(error):
                 raise
             raise Damaged(f"{self.path}: expected a state of this run, got something else ({type(error).__name__}: "
-                          f"{error!s:.500}); delete it to go on from the one before") from error  # fmt: skip
+                          f"{error!s:.500}); delete it to resume from the one before") from error  # fmt: skip
 
 
 class CheckpointFolder:
@@ -85,38 +82,21 @@ class CheckpointFolder:
     def save(self, state: dict[str, Any], experience: int, iteration: int) -> Path:
         """Write a checkpoint, which appears under its name only once it is whole on the disk; drop the oldest.
 
-        :param state: see :func:`~avalanche_aim.checkpoint.encoding.encode`.
+        :param state: None, booleans, numbers, text and tensors, in dicts, lists, tuples and sets.
         :param experience: that is trained on.
         :param iteration: how many were done in it.
+        :raises TypeError: for a state with anything else; the message says where it is.
         :raises OSError: where it can't be written; nothing is left of it then.
         """
-        final = self.path / f"checkpoint-{experience:04d}-{iteration:08d}"
-        partial = self.path / f".{final.name}.{uuid4().hex}{_PARTIAL}"
-        tree, tensors = encode(state)
-        content = {
-            _TENSORS: safetensors.torch.save(tensors),
-            _STATE: json.dumps(tree, allow_nan=False, separators=(",", ":")).encode(),
-        }
-        files = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in content.items()}
-        manifest = {"format": FORMAT, "files": files}
-        content[_MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.mkdir()
-            for name, data in content.items():
-                _write(partial / name, data)
-            _sync(partial)
-            shutil.rmtree(final, ignore_errors=True)  # a damaged one, or one of an attempt that was gone back behind
-            partial.rename(final)
-            _sync(self.path)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        self._whole = [path for path in self._whole if path != final] + [final]
+        content = io.BytesIO()
+        torch.save({"format": FORMAT, "versions": versions(), "state": _plain(state, "")}, content)
+        path = self.path / f"checkpoint-{experience:04d}-{iteration:08d}.pt"
+        write_atomically(path, content.getbuffer())
+        self._whole = [*(other for other in self._whole if other != path), path]
         for old in self._whole[: -self.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+            old.unlink(missing_ok=True)
         self._whole = self._whole[-self.keep :]
-        return final
+        return path
 
     def newest(self) -> Checkpoint | None:
         """Read the newest whole checkpoint; what a killed save left behind is removed.
@@ -125,25 +105,29 @@ class CheckpointFolder:
 
         :return: the checkpoint, or None if there is none at all.
         :raises Damaged: if there are some, and none is whole.
+        :raises ValueError: for one of another version of this library.
         """
-        for left in self.path.glob(f".checkpoint-*{_PARTIAL}"):
-            shutil.rmtree(left, ignore_errors=True)
-        found = sorted((path for path in self.path.glob("checkpoint-*") if _NAME.fullmatch(path.name)), key=_place)
-        damaged: list[Damaged] = []
-        for number in reversed(range(len(found))):
+        for left in filter(Path.is_file, self.path.glob(".checkpoint-*")):
+            left.unlink(missing_ok=True)
+        named = [(_NAME.fullmatch(path.name), path) for path in self.path.glob("checkpoint-*")]
+        # As numbers: names grow longer than the digits they are given.
+        found = [path for *_, path in sorted((int(name[1]), int(name[2]), path) for name, path in named if name)]
+        damaged: dict[Path, Damaged] = {}
+        for number, path in reversed(list(enumerate(found))):
             try:
-                checkpoint = _read(found[number])
+                checkpoint = _read(path)
             except Damaged as error:
-                damaged.append(error)
+                damaged[path] = error
                 continue
-            for problem, path in zip(damaged, reversed(found), strict=False):
-                warnings.warn(f"{problem}; going on from {found[number].name}", stacklevel=3)
-                _put_aside(path)
+            for other, problem in damaged.items():
+                warnings.warn(f"{problem}; resuming from {path.name}", stacklevel=3)
+                _put_aside(other)
             self._whole = found[: number + 1]
             return checkpoint
         if damaged:
-            raise Damaged(f"{self.path}: expected a whole checkpoint, got none: {'; '.join(map(str, damaged))}; delete "
-                          "that folder to start from the beginning")  # fmt: skip
+            found_bad = "; ".join(map(str, damaged.values()))
+            raise Damaged(f"{self.path}: expected a whole checkpoint, got none: {found_bad}; delete that folder to "
+                          "start from the beginning")  # fmt: skip
         return None
 
     def remove(self) -> None:
@@ -151,73 +135,67 @@ class CheckpointFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _place(path: Path) -> tuple[int, ...]:
-    """Experience and iteration, as numbers: names grow longer than the digits they are given."""
-    return tuple(map(int, path.name.split("-")[1:]))
+def _plain(value: Any, place: str) -> Any:
+    """Copy a state, down to what ``torch.load(weights_only=True)`` reads."""
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, Tensor):
+        value = value.detach()
+        return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()  # not what it is a view of
+    if isinstance(value, dict):
+        return {_plain(key, f"{place}.{key}"): _plain(item, f"{place}.{key}") for key, item in value.items()}
+    for container, kinds in ((list, list), (tuple, tuple), (set, (set, frozenset))):
+        if isinstance(value, kinds):
+            return container(_plain(item, f"{place}.{number}") for number, item in enumerate(value))
+    raise TypeError(
+        "a checkpoint holds numbers, text and tensors, in dicts, lists, tuples and sets; got "
+        f"{type(value).__name__} at {place.removeprefix('.') or 'the top'}"
+    )
+
+
+def _load(content: bytes, device: torch.device) -> Any:
+    def move(storage: Any, location: str) -> Any:
+        return storage if location == "cpu" else storage.to(device=device)
+
+    return torch.load(io.BytesIO(content), map_location=move, weights_only=True)
 
 
 def _read(path: Path) -> Checkpoint:
-    manifest = _json(path / _MANIFEST, _bytes(path / _MANIFEST))
-    version = manifest.get("format") if isinstance(manifest, dict) else None
-    if version != FORMAT:
-        raise Damaged(f"{path / _MANIFEST}: expected a checkpoint of format {FORMAT}, got {version!r}")
-    content = {}
-    for name in (_TENSORS, _STATE):
-        content[name] = _bytes(path / name)
-        try:
-            size, checksum = manifest["files"][name]["bytes"], manifest["files"][name]["sha256"]
-        except (KeyError, TypeError) as error:
-            raise Damaged(f"{path / _MANIFEST}: expected size and checksum of {name}, got none") from error
-        if len(content[name]) != size:
-            raise Damaged(f"{path / name}: expected {size} bytes, got {len(content[name])}")
-        if _sha256(content[name]) != checksum:
-            raise Damaged(f"{path / name}: its content is not what was written (the checksum differs)")
+    if path.is_dir() and path.suffix != ".pt":
+        raise _of_another_version(path, 1, {"avalanche-aim": "0.1.0"})
     try:
-        tensors = safetensors.torch.load(content[_TENSORS])
-    except Exception as error:  # the library's own kinds, which differ from version to version
-        raise Damaged(f"{path / _TENSORS}: expected tensors ({error})") from error
-    tree = _json(path / _STATE, content[_STATE])
-    try:
-        if not isinstance(decode(tree, tensors, torch.device("cpu")), dict):
-            raise ValueError("expected a mapping at the top")
-    except ValueError as error:
-        raise Damaged(f"{path / _STATE}: {error}") from error
-    return Checkpoint(path, tree, tensors)
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        if file.is_fifo():
+        if path.is_fifo():
             raise OSError("a pipe")  # which would be waited for
-        return file.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
-        raise Damaged(f"{file}: can't be read ({error.strerror or error})") from error
-
-
-def _json(file: Path, content: bytes) -> Any:
+        raise Damaged(f"{path}: can't be read ({error.strerror or error})") from error
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"{file}: expected JSON ({error})") from error
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch.load does not look at the checksums
+            if changed := archive.testzip():
+                raise ValueError(f"the checksum of {changed} differs")
+        saved = _load(content, torch.device("cpu"))
+    except Exception as error:  # of kinds that depend on the damage
+        reason = str(error).partition("\n")[0]
+        raise Damaged(f"{path}: expected a checkpoint, got something else, or one with damage "
+                      f"({type(error).__name__}: {reason:.200})") from error  # fmt: skip
+    if not isinstance(saved, dict) or not {"format", "versions", "state"} <= saved.keys():
+        raise Damaged(f"{path}: expected a checkpoint, got another file of torch.save")
+    if saved["format"] != FORMAT:
+        raise _of_another_version(path, saved["format"], saved["versions"])
+    if not isinstance(saved["state"], dict) or not isinstance(saved["versions"], dict):
+        raise Damaged(f"{path}: expected a state by name, got {type(saved['state']).__name__}")
+    return Checkpoint(path, content, saved["versions"])
 
 
-def _write(file: Path, content: bytes) -> None:
-    with file.open("xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk, too, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _of_another_version(path: Path, number: Any, wrote: Any) -> ValueError:
+    version = wrote.get("avalanche-aim") if isinstance(wrote, Mapping) else "of another version"
+    return ValueError(
+        f"{path}: expected a checkpoint of format {FORMAT}, got format {number!r:.80}, written by avalanche-aim "
+        f"{version!s:.80}; finish the run with that version, or delete {path.parent} to start from the beginning"
+    )
 
 
 def _put_aside(path: Path) -> None:
@@ -225,7 +203,3 @@ def _put_aside(path: Path) -> None:
         path.rename(path.with_name(f"damaged-{path.name}-{uuid4().hex[:8]}"))
     except OSError:
         warnings.warn(f"{path} is damaged, and can't be renamed; delete it", stacklevel=3)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

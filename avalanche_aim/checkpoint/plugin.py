@@ -1,4 +1,4 @@
-"""Saving a run between two iterations, and going on there."""
+"""Saving a run between two iterations, and resuming it there."""
 
 import hashlib
 import sys
@@ -21,16 +21,16 @@ from ..storage.versions import versions
 from ..training.data_order import DataOrder, OrderedLoader
 from . import state as training
 from .folder import Checkpoint, CheckpointFolder
-from .identity import differences, experiences, identity, problem_with, refuse_another_run
+from .identity import differences, experiences, identity, refuse_another_run
 from .termination import Terminated, Termination
 
 _NO_MORE = object()
 
 
 class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
-    """Saves a run every so often, and lets it go on from there, at any iteration, with the same result to the bit.
+    """Saves a run every so often, and resumes it at any iteration, with the same result to the bit.
 
-    The script stays the same for a run that begins and for one that goes on::
+    The script is the same for a run that begins and for one that resumes::
 
         checkpoint = CheckpointPlugin("checkpoints", minutes=5)
         strategy = Naive(..., plugins=[AIMMergingPlugin(), checkpoint])
@@ -40,9 +40,9 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
 
     A checkpoint holds what training depends on: trainable weights, buffers, optimizer, schedule, random streams, the
     place in the data order, the clock, plugins and metrics, and which rows of the stream are rehearsed, but neither
-    data nor frozen weights; so the script must build the same model and stream again. It is safetensors and JSON;
-    reading it runs no code. Besides the times asked for, the beginning and the end of each experience's iterations are
-    saved.
+    data nor frozen weights; so the script must build the same model and stream again. It is a file of ``torch.save``,
+    read with ``weights_only=True``, which runs no code. Besides the times asked for, the beginning and the end of each
+    experience's iterations are saved.
 
     Plugins with ``state_dict`` and ``load_state_dict(state)`` are saved by these; Avalanche's clock, evaluation, EWC,
     LwF and replay (from a :class:`~avalanche_aim.RehearsalMemory`) are known. Any other is refused before training.
@@ -94,7 +94,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     def resume(self, strategy: Any, stream: Iterable[Any]) -> Iterator[Any]:
         """Yield the experiences that are still to be trained on: all of them, where there is no checkpoint.
 
-        The first one may be half trained; ``strategy.train`` then goes on in its middle.
+        The first one may be half trained; ``strategy.train`` then resumes in its middle.
 
         :param strategy: the strategy, fresh, with this plugin.
         :param stream: what ``strategy.train`` is to be given in turn: experiences, or whole streams.
@@ -121,7 +121,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         """Take the loader over; by now a replay plugin has its own in place."""
         if self._number is None:
             raise ValueError("expected training inside `for experience in checkpoint.resume(strategy, stream)`, which "
-                             "says what a checkpoint is to go on with")  # fmt: skip
+                             "says what a checkpoint is to resume")  # fmt: skip
         if self._silenced is not None:
             strategy.evaluator.active, _periodic(strategy).eval_every = self._silenced
             self._silenced = None
@@ -170,7 +170,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                     self._save(strategy, epoch, done, batch, loader.order)
                 if broadcast(self._termination.asked):
                     where = f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}"
-                    raise Terminated(f"terminated at {where}; the same command goes on there")
+                    raise Terminated(f"terminated at {where}; the same command resumes there")
                 if batch is _NO_MORE:
                     return
                 self._iterations += 1
@@ -185,13 +185,13 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         used = strategy.clock.train_iterations or any(map(len, training.rehearsal_memories(strategy)))
         if used:
             raise ValueError("expected a fresh strategy with empty memories, got one that has been trained; a run "
-                             "begins and goes on with a new one")  # fmt: skip
+                             "begins and resumes with a new one")  # fmt: skip
 
     def _prepare(self, strategy: Any, checkpoint: Checkpoint) -> int:
         """Make a fresh strategy one that can be given the state, and give it; returns where it was."""
         with checkpoint.understood():
             state = checkpoint.state(strategy.device)
-            different = differences(state["identity"], self._identity)
+            different = list(differences({**state["identity"]}, self._identity))
         refuse_another_run(different, self.folder.path)
         with checkpoint.understood():
             number = _count(state, "experience", len(self._stream))
@@ -199,11 +199,10 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             _count(state, "batch")
             if not isinstance(state["next"], str):
                 raise ValueError(f"next: expected a batch's checksum, got {state['next']!r:.80}")
-            others = state["versions"] if state["versions"] != versions() else None
             self._evaluated = [[str(name), int(place)] for name, place in state["evaluated"]]
-        if others is not None:
-            warnings.warn(f"{checkpoint.path} was written with {others}, this is {versions()}: the run goes on, but "
-                          "perhaps not to the same bits", stacklevel=3)  # fmt: skip
+        if checkpoint.versions != versions():
+            warnings.warn(f"{checkpoint.path} was written with {checkpoint.versions}, this is {versions()}: the run "
+                          "resumes, but perhaps not to the same bits", stacklevel=3)  # fmt: skip
         _adapt(strategy, self._stream[: number + 1], self._evaluated)
         # What comes before the first batch is done again and needs this: a replay plugin its memory, say.
         self._number = number
@@ -235,7 +234,6 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                              "checkpoint names by their rows; got one that was filled otherwise")  # fmt: skip
         state = {
             "identity": self._identity,
-            "versions": versions(),
             "experience": number,
             "epoch": epoch,
             "batch": done,
@@ -255,7 +253,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             reason = error.strerror or str(error)
             if reason not in self._warned:
                 self._warned.add(reason)
-                warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training goes on, "
+                warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training continues, "
                               "earlier ones are kept, and it is tried again (said once)", stacklevel=2)  # fmt: skip
 
     def _give(self, strategy: Any, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
@@ -294,7 +292,7 @@ def problem_with_strategy(strategy: Any) -> str | None:
     :param strategy: the strategy, with all its plugins.
     """
     others = [plugin for plugin in strategy.plugins if not isinstance(plugin, CheckpointPlugin)]
-    return problem_with(strategy, others)
+    return training.problem_with(strategy, others)
 
 
 def _count(state: Mapping[str, Any], name: str, end: int = sys.maxsize) -> int:

@@ -1,6 +1,6 @@
 """All that training depends on, taken from a strategy and given back to one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,28 @@ from torch import Tensor, nn
 from ..rehearsal.memory import RehearsalMemory
 from ..training.isolation import random_state, set_random_state
 from . import plugins
+
+# What Avalanche's templates keep. A template that keeps more must say itself what of it is state.
+_TEMPLATE = frozenset((
+    *("_criterion", "_distributed_check", "_eval_streams", "_stop_training", "adapted_dataset", "clock"),
+    *("current_eval_stream", "dataloader", "device", "eval_every", "eval_mb_size", "evaluator", "experience"),
+    *("is_training", "loss", "mb_output", "mbatch", "model", "optimized_param_id", "optimizer", "plugins"),
+    *("retain_graph", "train_epochs", "train_mb_size"),
+    *("_is_fitted", "_experiences"),  # of JointTraining, for the time of one call of train()
+))  # fmt: skip
+
+
+def problem_with(strategy: Any, with_plugins: Iterable[Any]) -> str | None:
+    """Say why a strategy can't be resumed, or None if it can.
+
+    :param strategy: the training strategy.
+    :param with_plugins: those of its plugins that count.
+    """
+    kept = sorted(vars(strategy).keys() - _TEMPLATE)
+    if kept and not plugins.has_own_state(strategy):
+        return (f"the strategy {type(strategy).__name__} keeps what a checkpoint doesn't know ({', '.join(kept)}); "
+                "give it state_dict() and load_state_dict(state)")  # fmt: skip
+    return next((problem for problem in map(plugins.problem_with, with_plugins) if problem is not None), None)
 
 
 def take(strategy: Any, left_out: frozenset[str], skipped: Sequence[Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 class Terminated(SystemExit):
     """Training ended because of SIGTERM, after a checkpoint. Left alone, it ends the process with status 143.
 
-    :param message: where training goes on; it is printed at once, since nothing prints a ``SystemExit`` with a status.
+    :param message: where training resumes; it is printed at once, since nothing prints a ``SystemExit`` with a status.
     """
 
     def __init__(self, message: str) -> None:

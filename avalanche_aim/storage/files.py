@@ -45,8 +45,8 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that appears under its name only once it is whole; its folder is made if need be.
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write a file that appears under its name only once it is whole on the disk; its folder is made if need be.
 
     :param path: the file.
     :param content: its bytes.
@@ -59,6 +59,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         with partial.open("xb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -76,7 +76,9 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
     :param device: the accelerator whose generator is among them.
     """
-    state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
+    name, keys, *place = np.random.get_state(legacy=True)
+    numpy = (name, torch.from_numpy(keys), *place)  # which a checkpoint can hold
+    state = {"torch": torch.get_rng_state(), "numpy": numpy, "python": random.getstate()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
     return state
@@ -88,10 +90,11 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
     :param state: from :func:`random_state`.
     :param device: the accelerator whose generator is among them.
     """
-    if not 0 <= state["numpy"][2] <= 624:  # NumPy would read what lies beyond its state
-        raise ValueError(f"expected NumPy's place in a state of 624 numbers, got {state['numpy'][2]!r:.80}")
+    name, keys, place, *rest = state["numpy"]
+    if not 0 <= place <= 624:  # NumPy would read what lies beyond its state
+        raise ValueError(f"expected NumPy's place in a state of 624 numbers, got {place!r:.80}")
     torch.set_rng_state(state["torch"])
-    np.random.set_state(state["numpy"])
+    np.random.set_state((name, keys.numpy(), place, *rest))
     random.setstate(state["python"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

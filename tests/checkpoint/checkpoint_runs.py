@@ -84,8 +84,8 @@ class Run:
         return self.train(CheckpointPlugin(folder, every=1, keep=ALL))
 
     def from_checkpoint(self, name: str, all_of_them: Path, folder: Path) -> dict[str, Any]:
-        """Go on from one of the checkpoints of :meth:`every_iteration`."""
-        shutil.copytree(all_of_them / name, folder / name)
+        """Resume from one of the checkpoints of :meth:`every_iteration`."""
+        shutil.copy(all_of_them / name, folder)
         return self.train(CheckpointPlugin(folder, every=5))
 
 

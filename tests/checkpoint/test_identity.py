@@ -50,7 +50,7 @@ def test_a_plugin_with_unknown_state_is_refused_before_training(stream: Any, tmp
     assert not list(tmp_path.iterdir())
 
 
-def test_a_plugin_with_a_state_dict_goes_on_where_it_was(three_tasks: Any, tmp_path: Path) -> None:
+def test_a_plugin_with_a_state_dict_resumes_where_it_was(three_tasks: Any, tmp_path: Path) -> None:
     class Saved(Counting):
         def state_dict(self) -> dict[str, Any]:
             return {"iterations": self.iterations}

@@ -40,7 +40,7 @@ def test_the_iteration_ends_and_is_saved_and_the_run_goes_on(
     with pytest.raises(Terminated, match="terminated at experience 1, epoch 1, batch 1") as end:
         run.train(CheckpointPlugin(tmp_path / "ended"))
     assert end.value.code == 143
-    assert names_in(tmp_path / "ended")[-1] == "checkpoint-0001-00000005"
+    assert names_in(tmp_path / "ended")[-1] == "checkpoint-0001-00000005.pt"
     assert same(run.train(CheckpointPlugin(tmp_path / "ended")), whole)
 
 

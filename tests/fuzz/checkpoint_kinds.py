@@ -1,35 +1,29 @@
 """Kinds of damage to a run's checkpoints: files that are not what was written, and ones that say they are."""
 
-import json
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from avalanche.benchmarks.scenarios.supervised import class_incremental_benchmark
 from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.evaluation.metrics import accuracy_metrics, loss_metrics
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin, EWCPlugin, ReplayPlugin, SupervisedPlugin
-from damage import JUNK, ODD, WHOLES, Folder, changes_of, edited, put, to_json
+from damage import JUNK, Folder, changes_of, edited, places, put
 from hypothesis import strategies as st
 from promise import Broken, Kind, contents
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, GradientStep, LearningRateSchedule, RehearsalMemory
-from avalanche_aim.checkpoint import folder as files
 from avalanche_aim.evaluation import ResultMatrix
 from avalanche_aim.merging import FixedInterval
 
-MANIFEST, STATE, TENSORS = "manifest.json", "state.json", "tensors.safetensors"
-MARKS = ("$tensor", "$array", "$numbers", "$float", "$tuple", "$set", "$map", "$object")
-"""How a state says what JSON has no word for; the last is none of them."""
 STOPS = 14
 """Iterations until the run stops: in the second epoch of its second experience, after several merges."""
 
@@ -111,24 +105,22 @@ def _weights(strategy: Any) -> str:
 
 @cache
 def _whole() -> tuple[dict[str, bytes], dict[str, str]]:
-    """The files of two checkpoints, the older ones' first, and the weights that each goes on with."""
+    """Two checkpoints by their names, the older one first, and the weights that each resumes with."""
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _run(Path(name), STOPS)
-        written = {str(p.relative_to(name)): p.read_bytes() for p in sorted(Path(name).rglob("*")) if p.is_file()}
+        written = {path.name: path.read_bytes() for path in sorted(Path(name).iterdir())}
         newest = _weights(_run(Path(name), 0))
+    older, newer = written
     with tempfile.TemporaryDirectory() as name:
-        put({file: content for file, content in written.items() if file.startswith(_folders(written)[0])}, Path(name))
-        return written, {_folders(written)[1]: newest, _folders(written)[0]: _weights(_run(Path(name), 0))}
+        put({older: written[older]}, Path(name))
+        return written, {newer: newest, older: _weights(_run(Path(name), 0))}
 
 
-def _folders(written: Mapping[str, bytes]) -> list[str]:
-    return sorted({name.partition("/")[0] for name in written})
-
-
-def _part(file: str, number: int = -1) -> bytes:
-    written, _ = _whole()
-    return written[f"{_folders(written)[number]}/{file}"]
+def _newest() -> tuple[str, dict[str, Any]]:
+    """The newest checkpoint's name and what is in it, new at each call."""
+    name, content = list(_whole()[0].items())[-1]
+    return name, torch.load(BytesIO(content), weights_only=True)
 
 
 # What reading must keep: the content of every file, under its name or put aside
@@ -136,10 +128,10 @@ def _part(file: str, number: int = -1) -> bytes:
 
 def _kept(folder: Path) -> list[Any]:
     found = contents(folder).items()
-    return sorted((re.sub(r"damaged-(checkpoint-\d+-\d+)-\w+", r"\1", name), content) for name, content in found)
+    return sorted((re.sub(r"damaged-(checkpoint-\d+-\d+.*)-\w+", r"\1", name), content) for name, content in found)
 
 
-def _go_on(folder: Path) -> Any:
+def _resume(folder: Path) -> Any:
     before = _kept(folder)
     try:
         return _run(folder, 0)
@@ -149,8 +141,8 @@ def _go_on(folder: Path) -> Any:
 
 
 def _noticed(given: Any, folder: Path) -> None:
-    """Damage that the checksums tell: the run goes on as from one of the two, or begins where neither is there."""
-    strategy = _go_on(folder)
+    """Damage that the checksums tell: the run resumes from one of the two, or begins where neither is there."""
+    strategy = _resume(folder)
     _, weights = _whole()
     if strategy.clock.train_iterations == 0:
         if left := [name for name in weights if (folder / name).exists()]:
@@ -161,67 +153,60 @@ def _noticed(given: Any, folder: Path) -> None:
 
 def _sealed(given: Any, folder: Path) -> None:
     """Damage that the checksums deny."""
-    _go_on(folder)
+    _resume(folder)
 
 
-def _seal(given: Mapping[str, bytes], folder: Path) -> None:
-    """Write the newest checkpoint, with a manifest that agrees with its files."""
-    written, _ = _whole()
-    newest = _folders(written)[-1]
-    content = {STATE: _part(STATE), TENSORS: _part(TENSORS), **given}
-    sizes = {name: {"bytes": len(data), "sha256": files._sha256(data)} for name, data in content.items()}
-    content[MANIFEST] = json.dumps({"format": files.FORMAT, "files": sizes}).encode()
-    put({f"{newest}/{name}": data for name, data in content.items()}, folder)
+def _seal(given: Any, folder: Path) -> None:
+    """Write the newest checkpoint with another state."""
+    name, checkpoint = _newest()
+    torch.save({**checkpoint, "state": given}, folder / name)
 
 
 @st.composite
-def other_states(draw: st.DrawFn) -> dict[str, bytes]:
-    """A state with values of other kinds, at any depth, those of a checkpoint's own kinds among them."""
-    document = json.loads(_part(STATE))
-    part = draw(st.sampled_from([None, *sorted(document)]))  # or the larger parts would get all the damage
-    own = st.sampled_from(sorted(safetensors.torch.load(_part(TENSORS)))).flatmap(
-        lambda name: st.sampled_from([{"$tensor": name}, {"$array": name}, {"$numbers": name}])
-    )
-    odd = st.one_of(own, own, st.builds(lambda kind, value: {kind: value}, st.sampled_from(MARKS), JUNK))
-    junk = st.one_of(JUNK, JUNK, odd)
+def other_states(draw: st.DrawFn) -> Any:
+    """A state with values of other kinds, at any depth, tensors of its own among them."""
+    _, checkpoint = _newest()
+    state = checkpoint["state"]
+    part = draw(st.sampled_from([None, *sorted(state)]))  # or the larger parts would get all the damage
+    own = st.sampled_from([place[key] for place, key in places(state) if isinstance(place[key], torch.Tensor)])
+    junk = st.one_of(JUNK, JUNK, own, own.map(lambda tensor: (tensor,)), JUNK.map(str).map(lambda text: {text}))
     if part is None:
-        return {STATE: to_json(draw(edited(document, junk=junk)))}
-    return {STATE: to_json({**document, part: draw(edited(document[part], junk=junk))})}
+        return draw(edited(state, junk=junk))
+    return {**state, part: draw(edited(state[part], junk=junk))}
 
 
 @st.composite
-def other_tensors(draw: st.DrawFn) -> dict[str, bytes]:
+def other_tensors(draw: st.DrawFn) -> Any:
     """Tensors of other shapes, types and names."""
-    tensors = safetensors.torch.load(_part(TENSORS))
+    _, checkpoint = _newest()
+    state = checkpoint["state"]
     shape = st.lists(st.integers(0, 6), max_size=3)
     kind = st.sampled_from([torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool, torch.bfloat16])
     fill = st.sampled_from([0, 1, 255, float("nan"), -1])
     other = st.builds(lambda s, k, f: torch.full(s, 1.0 * f).nan_to_num(7).to(k), shape, kind, fill)
-    same = st.sampled_from(sorted(tensors))
-    for name in draw(st.lists(same, min_size=1, max_size=3)):
+    same = st.sampled_from([(place, key) for place, key in places(state) if isinstance(place[key], torch.Tensor)])
+    for place, key in draw(st.lists(same, min_size=1, max_size=3)):
         change = draw(st.sampled_from(["other", "other", "swap", "missing", "fill"]))
-        if change == "missing":
-            tensors.pop(name, None)
-        elif change == "fill" and name in tensors:
-            tensors[name] = torch.full_like(tensors[name], draw(st.sampled_from([0, 1])))
+        if change == "missing" and isinstance(place, dict):
+            place.pop(key, None)
+        elif change == "fill" and isinstance(place, dict) and key in place:
+            place[key] = torch.full_like(place[key], draw(st.sampled_from([0, 1])))
         else:
-            tensors[name] = draw(other) if change == "other" else torch.clone(tensors.get(draw(same), torch.ones(1)))
-    return {TENSORS: safetensors.torch.save(tensors)}
+            there, name = draw(same)
+            swapped = there.get(name, torch.ones(1)) if isinstance(there, dict) else there[name]
+            place[key] = draw(other) if change == "other" else torch.clone(swapped)
+    return state
 
 
 @st.composite
 def damaged_files(draw: st.DrawFn) -> Folder:
-    """Files changed, missing, or something else in their place; whole folders too."""
+    """Files changed, missing, or something else in their place."""
     written, _ = _whole()
-    folders = _folders(written)
-    chosen = draw(st.sampled_from([folders[-1:], folders[-1:], folders]))
+    names = list(written)
+    chosen = draw(st.sampled_from([names[-1:], names[-1:], names]))
     changes: dict[str, bytes | str] = {}
-    for one in chosen:
-        own = {name: content for name, content in written.items() if name.startswith(one)}
-        changes.update(draw(changes_of(own)))
-        if draw(st.integers(0, 9)) == 9:
-            changes.update(dict.fromkeys(own, "missing"))
-            changes[one] = draw(st.one_of(st.sampled_from(ODD), st.sampled_from(WHOLES)))
+    for name in chosen:
+        changes.update(draw(changes_of({name: written[name]})))
     return changes
 
 

@@ -47,7 +47,7 @@ def edited(draw: DrawFn, document: Any, most: int = 3, junk: SearchStrategy[Any]
     """Change some places of a document: another value, none, one more, twice."""
     holder = [deepcopy(document)]
     for _ in range(draw(st.integers(1, most))):
-        parent, key = draw(st.sampled_from(_places(holder)))
+        parent, key = draw(st.sampled_from(places(holder)))
         change = draw(st.sampled_from(["replace", "replace", "delete", "add", "copy", "wrap"]))
         if change == "replace" or parent is holder:
             parent[key] = draw(junk)
@@ -62,10 +62,10 @@ def edited(draw: DrawFn, document: Any, most: int = 3, junk: SearchStrategy[Any]
     return holder[0]
 
 
-def _places(value: Any) -> list[tuple[Any, Any]]:
+def places(value: Any) -> list[tuple[Any, Any]]:
     """Every place inside a list or an object, outermost first."""
     keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    return [(value, key) for key in keys] + [place for key in keys for place in _places(value[key])]
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
 
 
 @st.composite
@@ -127,11 +127,11 @@ def json_file(document: Any) -> SearchStrategy[bytes]:
         edited(document).map(to_json),
         edited(document).map(to_json),
         edited(document).map(to_json),
-        st.sampled_from(_places([document])[1:]).flatmap(lambda place: _replaced(document, place[1])),
+        st.sampled_from(places([document])[1:]).flatmap(lambda place: _replaced(document, place[1])),
         bytes_of(whole),
         st.sampled_from(WHOLES),
         JUNK.map(to_json),
-        st.sampled_from(_places([document])).map(lambda place: _doubled(whole, place[1])),
+        st.sampled_from(places([document])).map(lambda place: _doubled(whole, place[1])),
     )
 
 
