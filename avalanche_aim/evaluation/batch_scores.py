@@ -8,7 +8,7 @@ from torch import Tensor
 from ..distributed import DataParallel
 from ..text.model.generation import MAX_NEW_TOKENS, decode, generate
 from ..text.model.scoring import matches_of
-from ..text.stream.answer_key import AnswerKey
+from ..text.stream.answer_key import AnswerKey, Source
 from ..text.stream.encoding import Batch, unpack
 from .scores import SCORES
 
@@ -85,11 +85,11 @@ def answer_key(experience: Any) -> AnswerKey:
     :param experience: of a stream of :func:`~avalanche_aim.text.text_benchmark`.
     :raises ValueError: for another experience, or a task with an unknown metric.
     """
-    key = getattr(experience, "answer_key", None)
+    source = Source.of(experience)
+    key = getattr(experience, "answer_key", source and source.answer_key)
     if key is None:
         raise ValueError(
-            f"expected an experience of a text benchmark, got {type(experience).__name__} "
-            "without an answer_key; copy answers and answer_key over to experiences that you derive"
+            f"expected an experience of a text benchmark, got {type(experience).__name__} whose data has no answer_key"
         )
     unknown = sorted(set(key.metrics) - set(SCORES))
     if unknown:

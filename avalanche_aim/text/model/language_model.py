@@ -12,6 +12,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from ...training.isolation import RandomStream
+from ..stream.answer_key import Source
 from ..stream.encoding import AnswerSpace, unpack
 from .export import Base, save_merged, save_model
 from .loading import add_lora, check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
@@ -142,7 +143,8 @@ class LanguageModel(DynamicModule):
         :param experience: an experience of a benchmark of ``avalanche_aim.text``.
         :raises ValueError: for another kind of experience, or one encoded for another kind of model.
         """
-        answers = getattr(experience, "answers", None)
+        source = Source.of(experience)
+        answers = getattr(experience, "answers", source and source.answers)
         if answers is None:
             raise ValueError(
                 "LanguageModel expected an experience of a text benchmark (standard_cl, text_benchmark), got "

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..data.tasks import TextTask
+from .encoding import AnswerSpace
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,25 @@ class AnswerKey:
         """
         references = (tuple(example.references for example in task.split(split)) for task in tasks)
         return cls(tuple(task.metric for task in tasks), tuple(references))
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a text benchmark says of an example: its task, and how the stream's answers are scored.
+
+    It is an attribute of the data, which subsets and concatenations keep. So experiences that Avalanche derives (online
+    streams, validation streams), which lose their own attributes, can be trained and evaluated on as well.
+    """
+
+    task: TextTask
+    answers: AnswerSpace
+    answer_key: AnswerKey
+
+    @classmethod
+    def of(cls, experience: Any) -> "Source | None":
+        """Return the source of an experience's first example, or None if it is of no text benchmark.
+
+        :param experience: the experience.
+        """
+        sources = getattr(getattr(experience, "dataset", None), "source", ())
+        return next((source for source in sources if isinstance(source, cls)), None)

@@ -7,11 +7,12 @@ from typing import Any
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_classes_timeline
 from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
+from avalanche.benchmarks.utils.flat_data import ConstantSequence
 
 from ..data.layouts import SAMPLE, read_tasks
 from ..data.orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
 from ..data.tasks import SPLITS, TextTask
-from .answer_key import AnswerKey
+from .answer_key import AnswerKey, Source
 from .cache import EncodingCache
 from .encoding import AnswerSpace, Encoder
 from .rows import EncodedExamples, PackedRows, row_width
@@ -130,16 +131,16 @@ def text_benchmark(
     encoded = {split: [encodings.encode(task.split(split)) for task in tasks] for split in splits}
     # One width for the whole stream: buffers mix its experiences in one batch.
     width = row_width(part for parts in encoded.values() for part in parts)
+    keys = {split: AnswerKey.of_split(tasks, split) for split in splits}
     streams = {
-        split: [_dataset(n, task, split, parts[n], answers, width) for n, task in enumerate(tasks)]
+        split: [_dataset(n, Source(task, answers, keys[split]), split, parts[n], width) for n, task in enumerate(tasks)]
         for split, parts in encoded.items()
     }
     benchmark = with_task_labels(with_classes_timeline(benchmark_from_datasets(**streams)))
     for split, stream in benchmark.streams.items():
-        key = AnswerKey.of_split(tasks, split)
         for experience, task in zip(stream, tasks, strict=True):
             experience.task, experience.task_name = task, task.name
-            experience.answers, experience.answer_key = answers, key
+            experience.answers, experience.answer_key = answers, keys[split]
     benchmark.truncated = sum(part.truncated for parts in encoded.values() for part in parts)
     return benchmark
 
@@ -157,8 +158,9 @@ def _answer_space(tasks: Sequence[TextTask], encoder: Encoder) -> AnswerSpace:
 
 
 def _dataset(
-    number: int, task: TextTask, split: str, encoded: EncodedExamples, answers: AnswerSpace, width: int
+    number: int, source: Source, split: str, encoded: EncodedExamples, width: int
 ) -> TaskAwareSupervisedClassificationDataset:
+    task, answers = source.task, source.answers
     classes = {text: target for target, text in enumerate(answers.texts)}
     examples = task.split(split)
     if task.labels is None:
@@ -169,6 +171,7 @@ def _dataset(
     attributes = [
         DataAttribute(targets, "targets"),
         DataAttribute([0] * len(targets), "targets_task_labels", use_in_getitem=True),
+        DataAttribute(ConstantSequence(source, len(targets)), "source"),
     ]
     rows = PackedRows(number, targets, encoded, width)
     return TaskAwareSupervisedClassificationDataset([rows], data_attributes=attributes)
