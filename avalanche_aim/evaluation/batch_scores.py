@@ -86,7 +86,7 @@ def answer_key(experience: Any) -> AnswerKey:
     :raises ValueError: for another experience, or a task with an unknown metric.
     """
     source = Source.of(experience)
-    key = getattr(experience, "answer_key", source and source.answer_key)
+    key = getattr(experience, "answer_key", None if source is None else source.answer_key)
     if key is None:
         raise ValueError(
             f"expected an experience of a text benchmark, got {type(experience).__name__} whose data has no answer_key"

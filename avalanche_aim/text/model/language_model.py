@@ -144,7 +144,7 @@ class LanguageModel(DynamicModule):
         :raises ValueError: for another kind of experience, or one encoded for another kind of model.
         """
         source = Source.of(experience)
-        answers = getattr(experience, "answers", source and source.answers)
+        answers = getattr(experience, "answers", None if source is None else source.answers)
         if answers is None:
             raise ValueError(
                 "LanguageModel expected an experience of a text benchmark (standard_cl, text_benchmark), got "
