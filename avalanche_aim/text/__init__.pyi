@@ -1,4 +1,4 @@
-from .data.layouts import DataWarning, read_tasks
+from .data.layouts import DataWarning, Layout, read_tasks, register_layout
 from .data.orders import LONG_SEQUENCE, STANDARD_CL, SUPERNI
 from .data.tasks import TextExample, TextTask
 from .model.generation import generate
@@ -14,12 +14,14 @@ __all__ = [
     "SUPERNI",
     "DataWarning",
     "LanguageModel",
+    "Layout",
     "LengthGrouping",
     "TextExample",
     "TextTask",
     "generate",
     "long_sequence",
     "read_tasks",
+    "register_layout",
     "resolve_model",
     "standard_cl",
     "superni",

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from .known import known_task
-from .layouts import Layout, TaskFiles, detect
-from .layouts.read import check_labels, read_splits, task_labels
-from .tasks import SPLITS, TextExample, TextTask, metric_of
-from .traps import Trap, find_traps
+from .layouts import TaskFiles, open_source
+from .layouts.labels import check_labels, task_labels
+from .layouts.read import make_task, read_splits, traps_of
+from .layouts.source import Source
+from .tasks import SPLITS, TextExample, TextTask
+from .traps import Trap
 
 PERCENTILES = (50, 95, 100)
 LABELS_SHOWN = 14
@@ -75,37 +77,40 @@ class Inspection:
         return {**asdict(self), "traps": [{**asdict(trap), "meaning": trap.meaning} for trap in self.traps]}
 
 
-def inspect_folder(folder: str | Path, tokenizer: Any = None) -> Inspection:
+def inspect_folder(
+    folder: str | Path, tokenizer: Any = None, *, columns: Any = None, task_settings: Any = None
+) -> Inspection:
     """Look at every task of a folder.
 
-    Unlike :func:`~avalanche_aim.text.data.layouts.read_tasks` it goes on after a task that cannot be read.
+    Unlike :func:`~avalanche_aim.text.data.layouts.read_tasks`, whose arguments it takes, it goes on after a task that
+    cannot be read.
 
     :param folder: the folder, in any layout.
     :param tokenizer: a Hugging Face tokenizer to count tokens with, or None.
+    :param columns: the records' fields.
+    :param task_settings: what is to hold of tasks.
     :raises FileNotFoundError: if it is no folder or in no known layout.
     :raises ValueError: if two of its files are one task.
     """
-    folder = Path(folder).expanduser()
-    layout = detect(folder)
-    inspection = Inspection(str(folder), layout.name)
-    found = layout.tasks(folder)
+    source = open_source(Path(folder).expanduser(), columns, task_settings, tokenizer)
+    inspection = Inspection(source.place, source.layout.name)
     tasks: dict[str, TextTask] = {}
-    for name, files in found.items():
+    for name, files in source.files.items():
         try:
-            tasks[name] = _tolerant_task(layout, files, inspection.errors)
+            tasks[name] = _tolerant_task(source, files, inspection.errors)
         except (ValueError, OSError) as error:
             inspection.errors.append(str(error))
     for name, task in tasks.items():
-        inspection.tasks.append(_task_report(found[name].name, name, task, tokenizer))
-        inspection.traps.extend(find_traps(task, list(tasks.values()), layout.instructs))
-    inspection.notes.extend(_notes(layout, folder, found, tasks))
+        inspection.tasks.append(_task_report(task.name, name, task, tokenizer))
+        inspection.traps.extend(traps_of(source.layout, source.files[name], task, list(tasks.values())))
+    inspection.notes.extend(_notes(source, tasks))
     return inspection
 
 
-def _tolerant_task(layout: Layout, files: TaskFiles, errors: list[str]) -> TextTask:
+def _tolerant_task(source: Source, files: TaskFiles, errors: list[str]) -> TextTask:
     """The task with every label that occurs: a stray one, which training refuses, must not hide all else."""
-    splits = read_splits(layout, files)
-    labels = task_labels(files, splits["train"])
+    splits = read_splits(source.layout, files)
+    labels = task_labels(files, splits)
     if labels is not None:
         try:
             check_labels(files, splits, labels)
@@ -113,13 +118,12 @@ def _tolerant_task(layout: Layout, files: TaskFiles, errors: list[str]) -> TextT
             errors.append(str(error))
         used = dict.fromkeys(example.answer for split in SPLITS for example in splits[split])
         labels = tuple(dict.fromkeys((*labels, *used)))
-    metric = metric_of(files.name, labels)
-    return TextTask(files.name, splits["train"], splits["dev"], splits["test"], labels, metric)
+    return make_task(files, files.name, splits, labels)
 
 
 def _task_report(spelled: str, name: str, task: TextTask, tokenizer: Any) -> TaskReport:
     closed = task.labels is not None
-    splits = {split: _split_report(task.split(split), closed, tokenizer) for split in SPLITS}
+    splits = {split: _split_report(task.split(split), closed, tokenizer) for split in SPLITS if task.split(split)}
     return TaskReport(spelled, name, task.metric, closed, splits)
 
 
@@ -148,9 +152,9 @@ def _percentiles(values: list[int]) -> list[int]:
     return [ordered[max(0, -(-percent * len(ordered) // 100) - 1)] for percent in PERCENTILES]
 
 
-def _notes(layout: Layout, folder: Path, found: dict[str, TaskFiles], tasks: dict[str, TextTask]) -> list[str]:
-    notes = [note for note in [layout.note(folder)] if note]
-    for name, files in found.items():
+def _notes(source: Source, tasks: dict[str, TextTask]) -> list[str]:
+    notes = [note for note in [source.layout.note(Path(source.place))] if note]
+    for name, files in source.files.items():
         known = known_task(name)
         if known and known.spellings:
             spelled = ", ".join(known.spellings)

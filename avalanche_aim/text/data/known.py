@@ -4,9 +4,14 @@ A task's files do not say whether it is classification, and the published ones d
 Names are those of :func:`~avalanche_aim.text.data.orders.canonical`.
 """
 
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import permutations
 
 from .orders import canonical
+
+PLACEHOLDERS = ("-",)
+"""Labels that stand for "no label"."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,8 @@ class KnownTask:
     :param metric: how answers are scored, "exact_match" or "rouge_l".
     :param kind: what its instruction asks for, a key of
         :data:`~avalanche_aim.text.data.templates.INSTRUCTIONS`, or None.
-    :param labels: the label sets it has in published files, the usual one first; empty where unknown.
+    :param labels: the label sets it has in published files, the usual one first, all in one order; empty where
+        unknown.
     :param spellings: names under which repositories know it, where they differ.
     """
 
@@ -35,6 +41,20 @@ def known_task(name: str) -> KnownTask | None:
     :return: what is known of it, or None.
     """
     return KNOWN_TASKS.get(canonical(name))
+
+
+def labels_as_used(name: str, listed: Sequence[str], used: Set[str]) -> tuple[str, ...]:
+    """Return the labels of a list, as the records call them where a published list calls them otherwise (SAPT's QQP).
+
+    :param name: the task's name.
+    :param listed: its list.
+    :param used: the answers of its records.
+    """
+    known = known_task(name)
+    for one, other in permutations(known.labels if known else (), 2):
+        if set(listed) == set(one) and used and used - {"", *PLACEHOLDERS} <= set(other):
+            return tuple(dict(zip(one, other, strict=True))[label] for label in listed)
+    return tuple(listed)
 
 
 QUESTIONS = {
@@ -85,7 +105,7 @@ LONG_SEQUENCE_TASKS: dict[str, KnownTask] = {
     "imdb": _closed("sentiment", _GOOD_BAD),
     "mnli": _closed("nli", ("entailment", "neutral", "contradiction")),
     "multirc": _closed("candidate", _TRUE_FALSE),
-    "qqp": _closed("paraphrase", _TRUE_FALSE, ("yes", "no")),  # the second is SAPT's
+    "qqp": _closed("paraphrase", _TRUE_FALSE, ("yes", "no")),  # the second is SAPT's, but for its labels.json
     "rte": _closed("nli", ("entailment", "contradiction")),
     "sst2": _closed("sentiment", _GOOD_BAD, spellings=("sst-2", "sst2", "SST-2")),
     "wic": _closed("sense", _TRUE_FALSE),

@@ -5,11 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
-from .known import kind_of_question, known_task
+from .known import PLACEHOLDERS, kind_of_question, known_task
 from .tasks import SPLITS, TextExample, TextTask
-
-PLACEHOLDERS = ("-",)
-"""Labels that stand for "no label"."""
 
 MEANINGS = {
     "dev_in_test": "choosing a model on dev is choosing it on test; report test scores of the last model only",
@@ -28,6 +25,8 @@ MEANINGS = {
     "options_without_label": "the right answer is not among those offered; these rows count as wrong for a model that "
     "follows its prompt",
     "conflicting_labels": "not all of these rows can be answered right",
+    "unused_fields": "what these fields hold is not part of any prompt; name the columns that are (docs/data.md)",
+    "other_labels_listed": "the records' own are used, as their prompts are likely to name them",
 }
 """Every kind of trap, with what it means for the result."""
 

@@ -1,6 +1,6 @@
 """Text tasks as an Avalanche benchmark: train, dev and test streams, one experience a task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,20 @@ from .cache import EncodingCache
 from .encoding import AnswerSpace, Encoder
 from .rows import EncodedExamples, PackedRows, row_width
 
+Data = str | Path | Mapping[str, Any]
+
 
 def standard_cl(
-    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: str | Path = "sample", **options: Any
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: Data = "sample", **options: Any
 ) -> CLScenario:
     """Build the Standard CL benchmark (4 text classification tasks; orders 1 to 3).
 
     :param order: 1, 2 or 3, an order's name, a list of tasks, or one task.
     :param tokenizer: the model's tokenizer, ``LanguageModel.tokenizer``.
-    :param data: a folder in any layout (docs/data.md), "hub" for the Hugging Face Hub, or "sample" for the small
-        data set shipped here.
-    :param options: ``train_per_task``, ``eval_per_task``, ``max_prompt_tokens``, ``seed``, ``strict`` and ``cache`` of
-        :func:`benchmark_from_files`.
+    :param data: a folder or objects (:func:`~avalanche_aim.text.read_tasks`), "hub" for the Hugging Face Hub, or
+        "sample" for the small data set shipped here.
+    :param options: ``train_per_task``, ``eval_per_task``, ``max_prompt_tokens``, ``seed``, ``strict``, ``cache``,
+        ``columns`` and ``task_settings`` of :func:`benchmark_from_files`.
     :return: a benchmark with ``train_stream``, ``dev_stream`` and ``test_stream``; see :func:`text_benchmark`.
     :raises ValueError: for an unknown order or malformed data.
     :raises FileNotFoundError: for data that is not there.
@@ -40,7 +42,7 @@ def standard_cl(
 
 
 def long_sequence(
-    order: int | str | Sequence[str] = 4, tokenizer: Any = None, data: str | Path | None = None, **options: Any
+    order: int | str | Sequence[str] = 4, tokenizer: Any = None, data: Data | None = None, **options: Any
 ) -> CLScenario:
     """Build the Long-sequence benchmark (15 text classification tasks; orders 4 to 6).
 
@@ -53,7 +55,7 @@ def long_sequence(
 
 
 def superni(
-    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: str | Path | None = None, **options: Any
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: Data | None = None, **options: Any
 ) -> CLScenario:
     """Build the SuperNI benchmark (15 tasks, most of them open generation; orders 1 and 2).
 
@@ -66,9 +68,9 @@ def superni(
 
 
 def benchmark_from_files(
-    names: Sequence[str],
+    names: Sequence[str] | None,
     tokenizer: Any,
-    data: str | Path | None,
+    data: Data | None,
     *,
     train_per_task: int | None = None,
     eval_per_task: int | None = None,
@@ -76,27 +78,32 @@ def benchmark_from_files(
     seed: int = 0,
     strict: bool = False,
     cache: bool | str | Path = True,
+    columns: Any = None,
+    task_settings: Any = None,
 ) -> CLScenario:
-    """Build a benchmark from tasks on disk.
+    """Build a benchmark from tasks on disk or in memory.
 
-    :param names: the tasks, in stream order, in any spelling.
+    :param names: the tasks, in stream order, in any spelling, or None for all of them.
     :param tokenizer: the model's tokenizer.
-    :param data: a folder in any layout (docs/data.md), or "hub".
+    :param data: a folder or objects, as for :func:`~avalanche_aim.text.read_tasks`, or "hub".
     :param train_per_task: training examples a task, evenly over its labels, or None for all.
     :param eval_per_task: dev and test examples a task, likewise.
     :param max_prompt_tokens: longer prompts are shortened in the middle.
     :param seed: of the choice of examples.
     :param strict: True makes an error of every trap in the data, which is a warning otherwise.
     :param cache: where rows are kept once tokenised; see :func:`text_benchmark`.
+    :param columns: the records' fields; this and the next as for :func:`~avalanche_aim.text.read_tasks`.
+    :param task_settings: what is to hold of tasks in place of what would be found.
     :raises ValueError: for malformed data.
     :raises FileNotFoundError: for data that is not there.
     """
     if data is None or str(data) == "sample":
         raise ValueError(
-            f"data: expected a folder with the files of {', '.join(names)}, got {data!r}; the shipped sample has the "
-            "Standard CL tasks only"
+            f"data: expected a folder with the files of {', '.join(names or ['the tasks'])}, got {data!r}; the shipped "
+            "sample has the Standard CL tasks only"
         )
-    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in read_tasks(data, names, strict)]
+    tasks = read_tasks(data, names, strict, columns=columns, task_settings=task_settings, tokenizer=tokenizer)
+    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in tasks]
     return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
 
 
@@ -118,7 +125,10 @@ def text_benchmark(
         start (:mod:`avalanche_aim.storage.files`), False for neither, or a folder of your own.
     :return: a benchmark with ``train_stream``, ``test_stream`` and, where every task has one, ``dev_stream``.
     :raises ValueError: for two tasks of one name, or no task at all.
+    :raises TypeError: for anything that is no task.
     """
+    if isinstance(tasks, Mapping) or not all(isinstance(task, TextTask) for task in tasks):
+        raise TypeError(f"tasks: expected TextTasks, which read_tasks makes of files and records; got {tasks!r:.200}")
     names = [task.name for task in tasks]
     if not names or len(set(names)) != len(names):
         raise ValueError(f"tasks: expected one or more tasks of different names, got {names}")

@@ -48,10 +48,10 @@ def test_an_unknown_layout_says_what_was_looked_for_and_what_is_there(tmp_path: 
 
 
 def test_what_folders_of_an_unknown_layout_hold_is_shown(tmp_path: Path) -> None:
-    write(tmp_path / "train/cb.csv", "a,b")
-    write(tmp_path / "train/rte.csv", "a,b")
+    write(tmp_path / "train/cb.xlsx", "a,b")
+    write(tmp_path / "train/rte.xlsx", "a,b")
     (tmp_path / "dev").mkdir()
-    refused(tmp_path, "found dev/ (empty), train/ (cb.csv, …)", error=FileNotFoundError)
+    refused(tmp_path, "found dev/ (empty), train/ (cb.xlsx, …)", error=FileNotFoundError)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -161,10 +161,10 @@ def test_json_that_python_cannot_hold_is_named_with_its_file(content: str, tmp_p
 
 
 def test_a_folder_in_the_place_of_a_file_is_a_missing_split(tmp_path: Path) -> None:
-    path = aimmerging(tmp_path) / "dev/reviews_T5.json"
+    path = aimmerging(tmp_path) / "test/reviews_T5.json"
     path.unlink()
     path.mkdir()
-    refused(tmp_path, "dev is missing", error=FileNotFoundError)
+    refused(tmp_path, "test is missing", error=FileNotFoundError)
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,9 +89,14 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_split_is_named_with_what_is_there(folder: Path) -> None:
-    shutil.rmtree(folder / "dev")
-    with pytest.raises(FileNotFoundError, match=r"'imdb'.*dev is missing.*train/imdb\.json.*test/imdb\.json"):
+    shutil.rmtree(folder / "test")
+    with pytest.raises(FileNotFoundError, match=r"'imdb'.*test is missing.*train/imdb\.json.*dev/imdb\.json"):
         read_tasks(folder, ["imdb"])
+
+
+def test_dev_may_be_left_out(folder: Path) -> None:
+    shutil.rmtree(folder / "dev")
+    assert read_tasks(folder, ["imdb"])[0].dev == ()
 
 
 def test_a_missing_task_is_named_with_those_that_are_there(folder: Path) -> None:
@@ -124,7 +129,11 @@ def test_text_that_is_not_utf8_is_named_with_file_and_byte(folder: Path) -> None
         ([], "at least one record"),
         (["text"], "record 0.*expected an object"),
         ([*records("test", 2), {"input": "a"}], "record 2.*'output'.*only"),
-        ([{"output": "Good"}], "record 0.*'input'"),
+        (
+            [{"output": "Good"}],
+            r"expected records with usual fields \(.*input and output.*got \['output'\]; name yours",
+        ),
+        ([{"input": "a", "output": "Good"}, {"output": "Good"}], "record 1.*'input'"),
         ([*records("test", 1), {"input": "a", "output": 1}], "record 1.*'output'.*got 1"),
         ([{"input": "a", "output": None}], "record 0.*'output'.*None"),
         ([{"input": "a", "output": []}], "record 0.*'output'"),

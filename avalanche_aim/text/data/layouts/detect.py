@@ -1,5 +1,7 @@
 """Which layout a folder is in."""
 
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from .aimmerging import AIMMergingLayout
@@ -9,14 +11,42 @@ from .olora import OLoRALayout
 from .plain import PlainLayout
 from .trace import TRACELayout
 
-LAYOUTS: tuple[Layout, ...] = (
+LAYOUTS: list[Layout] = [
     AIMMergingLayout(),
     OLoRALayout(),
     NaturalInstructionsLayout(),
     TRACELayout(),
     PlainLayout(),
-)
+]
 """All layouts, in the order in which they are tried: the last fits almost anything."""
+GROUP = "avalanche_aim.layouts"
+"""The entry points by which an installed package brings layouts of its own: subclasses of :class:`Layout`."""
+
+
+def register_layout(layout: Layout) -> None:
+    """Add a layout of your own; it is tried before all others.
+
+    :param layout: the layout; one of the same name is replaced.
+    :raises TypeError: for anything else.
+    """
+    if not isinstance(layout, Layout) or not all(
+        isinstance(getattr(layout, n, None), str) for n in ("name", "pattern")
+    ):
+        raise TypeError(f"expected a Layout with a name and a pattern, got {layout!r:.80}; see docs/extending.md")
+    LAYOUTS[:] = [layout, *(other for other in LAYOUTS if other.name != layout.name)]
+
+
+@cache
+def _register_installed() -> None:
+    """Register the layouts of installed packages, once."""
+    for point in entry_points(group=GROUP):
+        try:
+            register_layout(point.load()())
+        except Exception as error:  # whatever the other package raises
+            raise ImportError(
+                f"entry point {point.name!r} of {GROUP}: expected a subclass of Layout, got {error}; update or remove "
+                "the package that brings it"
+            ) from error
 
 
 def detect(folder: str | Path) -> Layout:
@@ -30,6 +60,7 @@ def detect(folder: str | Path) -> Layout:
     if not folder.is_dir():
         got = "a file: unpack it, or give the folder around it" if folder.exists() else "not there: check the path"
         raise FileNotFoundError(f"data: expected a folder with benchmark files, got {folder}, which is {got}")
+    _register_installed()
     for layout in LAYOUTS:
         if layout.matches(folder):
             return layout

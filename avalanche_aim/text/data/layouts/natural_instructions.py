@@ -3,26 +3,27 @@
 from pathlib import Path
 from typing import Any
 
+from ..records import checked_records, read_json
 from ..tasks import TextExample
 from ..templates import definition_prompt
-from .layout import TaskFiles, benchmark_root, first_character, folder_tasks
-from .records import answers_field, checked_records, read_json, text_field
+from .finding import benchmark_root, first_character, folder_tasks
+from .layout import Layout, TaskFiles
 
 
-class NaturalInstructionsLayout:
+class NaturalInstructionsLayout(Layout):
     """One object a split: ``Definition`` (a list) and ``Instances`` (``{"input", "output"}``)."""
 
     name = "SAPT / Natural-Instructions"
     pattern = "CL_Benchmark/<Benchmark>/<task>/{train,dev,test}.json, an object with Definition and Instances"
-    instructs = True
+    words_prompts = True
 
     def matches(self, folder: Path) -> bool:
         """Recognised by split files two folders down that hold objects."""
-        return first_character(benchmark_root(folder).glob("*/*/")) == "{"
+        return first_character(benchmark_root(folder), "*/*") == "{"
 
     def tasks(self, folder: Path) -> dict[str, TaskFiles]:
         """Find the tasks; see :class:`~avalanche_aim.text.data.layouts.layout.Layout`."""
-        return folder_tasks(benchmark_root(folder).glob("*/*/"), lambda split: (f"{split}.json",), group=True)
+        return folder_tasks(benchmark_root(folder), "*/*", group=True)
 
     def read(self, files: TaskFiles, split: str) -> tuple[TextExample, ...]:
         """Read one split; see :class:`~avalanche_aim.text.data.layouts.layout.Layout`."""
@@ -36,14 +37,9 @@ class NaturalInstructionsLayout:
             )
         if not isinstance(content["Instances"], list):
             raise ValueError(f"{path}: expected Instances to be a list, got {content['Instances']!r:.60}; correct it")
-        definition = _definition(path, content)
-        return tuple(
-            TextExample(
-                definition_prompt(definition, text_field(path, row, record, "input")),
-                answers_field(path, row, record, "output"),
-            )
-            for row, record in enumerate(checked_records(path, content["Instances"]))
-        )
+        definition = files.settings.instruction or _definition(path, content)
+        examples = files.examples(split, checked_records(path, content["Instances"]))
+        return tuple(TextExample(definition_prompt(definition, e.prompt), e.references) for e in examples)
 
     def note(self, folder: Path) -> str | None:
         """SAPT words its prompts differently from the others."""

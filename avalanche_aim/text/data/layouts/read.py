@@ -1,34 +1,57 @@
-"""From a folder to text tasks, whatever its layout."""
+"""From a folder, or from objects that hold rows, to text tasks, whatever their layout."""
 
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from ..known import known_task
 from ..orders import canonical
-from ..tasks import SPLITS, TextExample, TextTask, closed_labels, metric_of
-from ..traps import PLACEHOLDERS, find_traps
-from .detect import detect
+from ..records import read_labels
+from ..tasks import SPLITS, TextExample, TextTask, metric_of
+from ..traps import Trap, find_traps
+from .labels import Splits, check_labels, task_labels
 from .layout import Layout, TaskFiles
-from .records import read_labels
+from .source import open_source
 
 SAMPLE = Path(__file__).parents[1] / "sample"
 """The data set that is shipped in the package."""
+LABEL_TRAPS = ("truncated_labels", "unknown_labels", "missing_labels", "placeholder_labels")
+"""None of them where the user says which labels a task has."""
 
 
 class DataWarning(UserWarning):
     """A trap in the data: what was read is usable, and not what one would expect."""
 
 
-def read_tasks(folder: str | Path, names: Sequence[str], strict: bool = False) -> list[TextTask]:
-    """Read tasks from a folder in any layout, or from the Hugging Face Hub.
+def read_tasks(
+    data: str | Path | Mapping[str, Any],
+    names: Sequence[str] | None = None,
+    strict: bool = False,
+    *,
+    columns: Any = None,
+    task_settings: Any = None,
+    tokenizer: Any = None,
+) -> list[TextTask]:
+    """Read tasks from a folder in any layout, from objects that hold rows, or from the Hugging Face Hub.
 
     Nothing is repaired: rows stay as they are, and a :class:`DataWarning` for each trap and task says what it means
     for the result (docs/data.md lists them).
 
-    :param folder: the folder, or "hub".
-    :param names: the tasks to read, in any spelling.
+    >>> rows = [{"text": "1 + 1", "label": "even"}, {"text": "1 + 2", "label": "odd"}] * 4
+    >>> task, = read_tasks({"sums": {"train": rows, "test": [{"text": "2 + 2", "label": "even"}]}})
+    >>> task.train[0].prompt, task.labels
+    ('1 + 1', ('even', 'odd'))
+
+    :param data: a folder; or for each task its splits, such as a ``datasets.DatasetDict``, or a mapping from "train",
+        "test" and perhaps "dev" to a file, a list of records, a ``datasets.Dataset`` or a data frame; or "hub".
+    :param names: the tasks to read, in any spelling; by default all, those that ``tasks.yaml`` names first.
     :param strict: True raises an error where there would be a warning.
+    :param columns: the records' fields, ``{"prompt": "text", "answer": "label"}`` (a list of fields makes a prompt of
+        several lines) or ``{"messages": "chat"}``; by default the usual ones are looked for.
+    :param task_settings: what is to hold of tasks in place of what would be found, by name:
+        ``{"reviews": {"kind": "open", "metric": "rouge_l"}}`` (docs/data.md), or a YAML file of it. It wins over the
+        ``tasks.yaml`` of the folder.
+    :param tokenizer: the model's; chats need its template.
     :return: the tasks, in the order asked for, under the names asked for.
     :raises FileNotFoundError: if the folder, a split or a task is not there; the message lists what is.
     :raises OSError: for a file that cannot be opened.
@@ -37,19 +60,25 @@ def read_tasks(folder: str | Path, names: Sequence[str], strict: bool = False) -
     """
     if isinstance(names, str):
         raise ValueError(f"names: expected a list of tasks, got the text {names!r}; write [{names!r}]")
-    _check_different(names)
-    if str(folder) == "hub":
+    _check_different(names or ())
+    if isinstance(data, (str, Path)) and str(data) == "hub":
         from ..hub import read_hub_task
 
-        tasks, instructed = [read_hub_task(name) for name in names], True
+        if names is None or columns or task_settings:
+            raise ValueError(
+                'data "hub": expected names, and neither columns nor task_settings; load a data set of your own with '
+                "datasets, and give {name: its splits}"
+            )
+        tasks = [read_hub_task(name) for name in names]
+        traps = [trap for task in tasks for trap in find_traps(task, tasks)]
     else:
-        folder = Path(folder).expanduser()
-        layout = detect(folder)
-        found = layout.tasks(folder)
-        _check_names(names, found, folder)
-        tasks = [read_task(layout, found[canonical(name)], name) for name in names]
-        instructed = layout.instructs
-    _report(tasks, instructed, strict)
+        source = open_source(data, columns, task_settings, tokenizer)
+        names = [files.name for files in source.files.values()] if names is None else names
+        source.check(names)
+        chosen = {name: source.files[canonical(name)] for name in names}
+        tasks = [read_task(source.layout, files, name) for name, files in chosen.items()]
+        traps = [trap for task in tasks for trap in traps_of(source.layout, chosen[task.name], task, tasks)]
+    _report(traps, strict)
     return tasks
 
 
@@ -63,68 +92,64 @@ def read_task(layout: Layout, files: TaskFiles, name: str) -> TextTask:
     :raises ValueError: for malformed files or a label that is not the task's.
     """
     splits = read_splits(layout, files)
-    labels = task_labels(files, splits["train"])
+    labels = task_labels(files, splits)
     if labels is not None:
         labels = check_labels(files, splits, labels)
-    return TextTask(name, splits["train"], splits["dev"], splits["test"], labels, metric_of(name, labels))
+    return make_task(files, name, splits, labels)
 
 
-def read_splits(layout: Layout, files: TaskFiles) -> dict[str, tuple[TextExample, ...]]:
-    """Read all splits of a task.
+def make_task(files: TaskFiles, name: str, splits: Splits, labels: tuple[str, ...] | None) -> TextTask:
+    """Make a task of what was read, scored as its settings say, or else as its name or its kind of answers does.
+
+    :param files: its files.
+    :param name: the name it is to have.
+    :param splits: its examples.
+    :param labels: its labels, or None for open generation.
+    """
+    metric = files.settings.metric or metric_of("" if files.settings.kind else name, labels)
+    return TextTask(name, splits["train"], splits["dev"], splits["test"], labels, metric)
+
+
+def read_splits(layout: Layout, files: TaskFiles) -> Splits:
+    """Read all splits of a task; without dev that one is empty.
 
     :param layout: its layout.
     :param files: its files.
-    :raises FileNotFoundError: if one is missing.
+    :raises FileNotFoundError: without train or test.
     """
-    for split in SPLITS:
+    for split in ("train", "test"):
         if split not in files.paths:
-            found = ", ".join(str(path) for path in files.paths.values())
+            found = ", ".join(str(files.place(there)) for there in files.paths) or "none"
             raise FileNotFoundError(
-                f"task {files.name!r}: expected the splits {', '.join(SPLITS)}; {split} is missing, found only "
-                f"{found}. Expected {layout.pattern}: copy the folder again"
+                f"task {files.name!r}: expected the splits train and test; {split} is missing, found only {found}. "
+                f"Expected {layout.pattern}: copy the folder again"
             )
-    return {split: layout.read(files, split) for split in SPLITS}
+    splits = {split: layout.read(files, split) if split in files.paths else () for split in SPLITS}
+    if files.settings.instruction and not layout.words_prompts:
+        line = f"{files.settings.instruction}\n"
+        splits = {split: tuple(TextExample(line + e.prompt, e.references) for e in splits[split]) for split in SPLITS}
+    return splits
 
 
-def task_labels(files: TaskFiles, train: Sequence[TextExample]) -> tuple[str, ...] | None:
-    """Find the labels of a task: from ``labels.json``, from its training answers, or None for open generation.
+def traps_of(layout: Layout, files: TaskFiles, task: TextTask, tasks: Sequence[TextTask]) -> list[Trap]:
+    """Find the traps of a task that was read, those of its files among them.
 
+    :param layout: its layout.
     :param files: its files.
-    :param train: its training examples.
+    :param task: the task.
+    :param tasks: all tasks that it was read with.
     """
-    known = known_task(files.name)
-    if known and not known.closed:
-        return None
-    if files.labels is not None:
-        return read_labels(files.labels)
-    if known:  # closed, however few rows there are
-        return tuple(sorted({example.answer for example in train}))
-    return closed_labels(train)
-
-
-def check_labels(
-    files: TaskFiles, splits: Mapping[str, Sequence[TextExample]], labels: Sequence[str]
-) -> tuple[str, ...]:
-    """Check that every answer of a closed task is one of its labels.
-
-    :param files: its files.
-    :param splits: its examples.
-    :param labels: its labels.
-    :return: the labels, and the placeholders that occur: their rows stay and need a class of their own.
-    :raises ValueError: for another answer; the message names file and record.
-    """
-    used = {example.answer for examples in splits.values() for example in examples}
-    labels = (*labels, *sorted(used & set(PLACEHOLDERS) - set(labels)))
-    source = f"is not in {files.labels}" if files.labels else "never occurs in training"
-    where = "file or its labels.json" if files.labels else "file"
-    for split, examples in splits.items():
-        for row, example in enumerate(examples):
-            if example.answer not in labels:
-                raise ValueError(
-                    f"{files.paths[split]}, record {row}: the label {example.answer!r:.80} {source}; expected one of "
-                    f"{list(labels)!r:.400}: correct the {where}, or drop the record"
-                )
-    return labels
+    traps = find_traps(task, tasks, layout.instructs or files.settings.instruction is not None)
+    if files.settings.labels is not None:
+        traps = [trap for trap in traps if trap.kind not in LABEL_TRAPS]
+    if files.unused:
+        traps.append(Trap("unused_fields", task.name, ", ".join(sorted(files.unused))))
+    if files.labels is not None and files.settings.labels is None and task.labels is not None:
+        listed = read_labels(files.labels)
+        if set(listed) - set(task.labels):
+            detail = f"labels.json lists {', '.join(listed)}, the records have {', '.join(task.labels)}"
+            traps.append(Trap("other_labels_listed", task.name, detail))
+    return traps
 
 
 def _check_different(names: Sequence[str]) -> None:
@@ -138,19 +163,7 @@ def _check_different(names: Sequence[str]) -> None:
         seen[canonical(name)] = name
 
 
-def _check_names(names: Sequence[str], found: Mapping[str, TaskFiles], folder: Path) -> None:
-    missing = [name for name in names if canonical(name) not in found]
-    if missing:
-        what = f"task{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}, which {'are' if missing[1:] else 'is'}"
-        there = sorted(files.name for files in found.values()) or "no task"
-        raise FileNotFoundError(
-            f"{folder}: expected the {what} not there; found {there}. Copy what is missing, or order only tasks that "
-            "are there"
-        )
-
-
-def _report(tasks: Sequence[TextTask], instructed: bool, strict: bool) -> None:
-    traps = [trap for task in tasks for trap in find_traps(task, tasks, instructed)]
+def _report(traps: Sequence[Trap], strict: bool) -> None:
     if strict and traps:
         lines = "".join(f"\n  {trap}" for trap in traps)
         raise ValueError(f"data: expected none of the known traps, got {len(traps)}; correct the files, or read them "

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .examples import check_characters
+
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
@@ -11,18 +13,18 @@ def read_json(path: Path) -> Any:
     :param path: the file.
     :raises ValueError: for a file that is not UTF-8 or not JSON.
     """
-    return _parse(path, _text(path), first_line=1)
+    return _parse(path, read_text(path), first_line=1)
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read a file of records: a JSON list of objects, or in a ``.jsonl`` file one object a line.
+    """Read a JSON file of records: a list of objects, or in a ``.jsonl`` file one object a line.
 
     :param path: the file.
     :return: the records, at least one.
     :raises ValueError: for a file that is anything else, or empty.
     """
     if path.suffix == ".jsonl":
-        lines = enumerate(_text(path).split("\n"), start=1)
+        lines = enumerate(read_text(path).split("\n"), start=1)
         content: Any = [_parse(path, line, number) for number, line in lines if line.strip()]
     else:
         content = read_json(path)
@@ -35,60 +37,20 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return checked_records(path, content)
 
 
-def checked_records(path: Path, content: list[Any]) -> list[dict[str, Any]]:
+def checked_records(path: Path | str, content: list[Any]) -> list[dict[str, Any]]:
     """Check that a list holds objects, at least one.
 
-    :param path: the file, for the message.
+    :param path: the file or task, for the message.
     :param content: the list.
     :raises ValueError: if not.
     """
     if not content:
-        raise ValueError(f"{path}: expected at least one record, got an empty list; copy the file again")
+        raise ValueError(f"{path}: expected at least one record, got none; copy the file again")
     for row, record in enumerate(content):
         if not isinstance(record, dict):
             got = f"{_kind(record)} {record!r:.60}"
             raise ValueError(f"{path}, record {row}: expected an object, got {got}; correct or drop the record")
     return content
-
-
-def text_field(path: Path, row: int, record: dict[str, Any], field: str) -> str:
-    """Return a text that must not be empty.
-
-    :param path: the file, for the message.
-    :param row: the record's number in it, from 0.
-    :param record: the record.
-    :param field: the field.
-    :raises ValueError: for a field that is missing, empty or no text.
-    """
-    value = _field(path, row, record, field)
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(
-            f"{path}, record {row}: expected {field!r} to be a text that is not empty, got {value!r:.60}; correct or "
-            "drop the record"
-        )
-    _check_characters(path, row, field, value)
-    return value
-
-
-def answers_field(path: Path, row: int, record: dict[str, Any], field: str) -> tuple[str, ...]:
-    """Return the accepted answers of a record: one text, or a list of them. Texts may be empty.
-
-    :param path: the file, for the message.
-    :param row: the record's number in it, from 0.
-    :param record: the record.
-    :param field: the field.
-    :raises ValueError: for a field that is missing or holds anything else.
-    """
-    value = _field(path, row, record, field)
-    answers = value if isinstance(value, list) else [value]
-    if not answers or not all(isinstance(answer, str) for answer in answers):
-        raise ValueError(
-            f"{path}, record {row}: expected {field!r} to be a text or a list of texts, got {value!r:.60}; "
-            "write the answer as text"
-        )
-    for answer in answers:
-        _check_characters(path, row, field, answer)
-    return tuple(answers)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -103,31 +65,17 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if len(set(labels)) != len(labels):
         raise ValueError(f"{path}: expected each label once, got {labels!r:.400}; remove the second")
     for row, label in enumerate(labels):
-        _check_characters(path, row, "label", label)
+        check_characters(path, row, "label", label)
     return tuple(labels)
 
 
-def _field(path: Path, row: int, record: dict[str, Any], field: str) -> Any:
-    if field not in record:
-        raise ValueError(
-            f"{path}, record {row}: expected the field {field!r}, got only {sorted(record)!r:.200}; complete or drop "
-            "the record, or, if all are like it, see whether the file is from another layout"
-        )
-    return record[field]
+def read_text(path: Path) -> str:
+    """Read a text file.
 
-
-def _check_characters(path: Path, row: int, field: str, text: str) -> None:
-    """Refuse half a character, such as a text cut inside an emoji leaves: no tokenizer takes it."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{path}, record {row}: expected {field!r} to be whole characters, got half of one "
-            f"({text[error.start]!r}) at place {error.start}; remove it"
-        ) from error
-
-
-def _text(path: Path) -> str:
+    :param path: the file.
+    :raises ValueError: for one that is empty or not UTF-8.
+    :raises OSError: for one that can't be read.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:

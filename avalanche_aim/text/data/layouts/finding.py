@@ -1,0 +1,141 @@
+"""Finding tasks in a folder, however its splits are called."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..orders import canonical
+from ..tasks import SPLITS
+from .layout import TaskFiles
+
+SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "eval", "val", "valid", "validation"), "test": ("test",)}
+"""How each split may be called."""
+
+
+def by_canonical_name(found: Iterable[TaskFiles]) -> dict[str, TaskFiles]:
+    """Index tasks by canonical name.
+
+    :param found: the tasks.
+    :raises ValueError: for two that are one task.
+    """
+    tasks: dict[str, TaskFiles] = {}
+    for files in found:
+        other = tasks.setdefault(canonical(files.name), files)
+        if other is not files:
+            raise ValueError(
+                f"{_place(other)} and {_place(files)} are one task ({canonical(files.name)!r}); expected each task "
+                "once: rename or remove one of them"
+            )
+    return tasks
+
+
+def entries(folder: Path, pattern: str) -> list[Path]:
+    """Find files and folders, but not those that macOS leaves beside (``._x.json``, ``__MACOSX``, ``.DS_Store``).
+
+    :param folder: where to look.
+    :param pattern: as for ``Path.glob``.
+    """
+    found = ((path, path.relative_to(folder).parts) for path in folder.glob(pattern))
+    return sorted(path for path, parts in found if not any(p.startswith(".") or p == "__MACOSX" for p in parts))
+
+
+def folder_tasks(
+    folder: Path, pattern: str, suffixes: tuple[str, ...] = (".json",), group: bool = False
+) -> dict[str, TaskFiles]:
+    """Find tasks that have a folder each, with a file for each split.
+
+    :param folder: where to look.
+    :param pattern: of the tasks' folders.
+    :param suffixes: of the files.
+    :param group: True keeps the name of the folder above.
+    :raises ValueError: for two folders that are one task, or two files that are one split.
+    """
+    found = []
+    for task in entries(folder, pattern):
+        paths = {}
+        for split, names in SPLIT_NAMES.items():
+            files = [path for name in names for suffix in suffixes if (path := task / f"{name}{suffix}").is_file()]
+            if one := _only(files):
+                paths[split] = one
+        if paths:
+            labels = task / "labels.json"
+            parent = task.parent.name if group else ""
+            found.append(TaskFiles(task.name, paths, labels if labels.is_file() else None, parent))
+    return by_canonical_name(found)
+
+
+def split_files(folder: Path) -> list[tuple[str, Path]]:
+    """Find what is in folders that are called as splits.
+
+    :param folder: the folder that holds them.
+    :return: each entry with its split.
+    """
+    names = ((split, name) for split, names in SPLIT_NAMES.items() for name in names)
+    return [(split, path) for split, name in names for path in entries(folder, f"{name}/*")]
+
+
+def split_tasks(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> dict[str, TaskFiles]:
+    """Find tasks that have a file in each split's folder.
+
+    :param folder: the folder that holds the splits.
+    :param suffixes: of the files.
+    :param ending: what may follow the task's name.
+    :raises ValueError: for two files of one split that are one task.
+    """
+    found: dict[str, TaskFiles] = {}
+    there = [(split, path) for split, path in split_files(folder) if path.suffix in suffixes and path.is_file()]
+    for split in SPLITS:
+        paths = [path for of, path in there if of == split]
+        named = by_canonical_name(TaskFiles(path.stem.removesuffix(ending), {split: path}) for path in paths)
+        for name, files in named.items():
+            earlier = found.get(name, files)
+            found[name] = TaskFiles(earlier.name, {**earlier.paths, **files.paths})
+    return found
+
+
+def benchmark_root(folder: Path) -> Path:
+    """Return the folder that holds the benchmark: ``CL_Benchmark`` in it, or the folder itself.
+
+    :param folder: either.
+    """
+    inner = folder / "CL_Benchmark"
+    return inner if inner.is_dir() else folder
+
+
+def first_character(folder: Path, pattern: str) -> str:
+    """Return the first character of most of the splits' files: "[" says that they hold lists, "{" objects.
+
+    Most, because one damaged file must not decide how all others are read.
+
+    :param folder: where to look.
+    :param pattern: of the tasks' folders.
+    :return: the character, or an empty text where there is no file; "{" where there are files but none begins so,
+        because reading them then says what is wrong.
+    """
+    names = [f"{name}.json" for names in SPLIT_NAMES.values() for name in names]
+    paths = [path for task in entries(folder, pattern) for name in names if (path := task / name).is_file()]
+    counts = Counter(file_start(path).lstrip("\ufeff \t\r\n")[:1] for path in paths)
+    return "[" if counts["["] > counts["{"] else "{" if paths else ""
+
+
+def file_start(path: Path) -> str:
+    """Return the first characters of a file; none where it can't be read, because reading it later says why.
+
+    :param path: the file.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(200).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _only(files: list[Path]) -> Path | None:
+    if len(files) > 1:
+        raise ValueError(f"{files[0]} and {files[1]} are one split; expected one file: remove the other")
+    return files[0] if files else None
+
+
+def _place(files: TaskFiles) -> str:
+    paths = list(files.paths.values())
+    return str(paths[0] if len(paths) == 1 else paths[0].parent)
