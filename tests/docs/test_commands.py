@@ -1,0 +1,160 @@
+"""Every command of README.md and docs/ runs, as written but for what is declared here.
+
+Substitutions: ``DIR`` is a folder of small benchmark files (of a finished comparison for ``report``), models are tiny,
+tasks short, seeds and orders the first ones, and of many strategies two are trained; launchers and shell loops start
+one process. A program that is not in :data:`PROGRAMS` fails.
+"""
+
+import configparser
+import importlib.util
+import json
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pages import ROOT, SMALL, commands
+
+from avalanche_aim.__main__ import main
+from avalanche_aim.experiments import STRATEGIES
+
+TRAINED = 2
+"""Strategies of a command that are trained, of those it names."""
+
+
+class Runner:
+    """Runs commands in this process.
+
+    :param files: what ``DIR`` is for commands that read data.
+    :param finished: what it is for ``report``.
+    """
+
+    alike: ClassVar[set[str]] = set()
+    """Commands that several launchers were seen to start; one of them runs it."""
+
+    def __init__(self, files: Path, finished: Path) -> None:
+        self.files = files
+        self.finished = finished
+
+    def run(self, command: str) -> Any:
+        """Run a command.
+
+        :param command: as it stands on the page.
+        :return: its exit status.
+        """
+        for pattern, method in PROGRAMS.items():
+            if match := re.fullmatch(pattern, command, re.DOTALL):
+                return method(self, *match.groups())
+        raise AssertionError(f"no test knows how to run {command!r}: add it to PROGRAMS")
+
+    def install(self, extras: str) -> None:
+        """Only the extras are checked: the environment is installed already."""
+        setup = configparser.ConfigParser()
+        setup.read(ROOT / "setup.cfg", encoding="utf-8")
+        assert set(extras.split(",")) <= set(setup["options.extras_require"])
+
+    def once(self, command: str) -> Any:
+        """What a launcher or a loop starts, in one process."""
+        if command in self.alike:
+            return 0
+        self.alike.add(command)
+        return self.run(command)
+
+    def tests(self, arguments: str) -> None:
+        """Not run, or it would run itself; but what it names is there."""
+        assert all((ROOT / path).exists() for path in arguments.split())
+
+    def avalanche_aim(self, command: str, arguments: str) -> int:
+        """A command of the library."""
+        words = shlex.split(arguments)
+        if command == "report":
+            shutil.copytree(self.finished, words[0])
+            return main([command, *words])
+        words = [str(self.files) if word == "DIR" and words[n - 1] != "--out" else word for n, word in enumerate(words)]
+        status = main([command, *(self._short(words) if command == "run" else words)])
+        return 0 if "--strict" in words else status  # small files have traps
+
+    def example(self, name: str, arguments: str) -> int:
+        """A script of examples/."""
+        words = [str(self.files) if word == "DIR" else word for word in shlex.split(arguments)]
+        return int(_script(name).main(self._short(words) if name not in ("custom_tasks", "distributed") else words))
+
+    def fuzz(self, arguments: str) -> None:
+        """Fewer inputs."""
+        monkeypatch = pytest.MonkeyPatch()
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(ROOT / "tests" / "fuzz")
+            patch.setattr(sys, "argv", ["fuzz", *shlex.split(arguments), "--inputs", "3", "--kinds", "history"])
+            with pytest.raises(SystemExit) as stop:
+                runpy.run_path(str(ROOT / "tests" / "fuzz" / "__main__.py"), run_name="__main__")
+        assert stop.value.code == 0
+
+    def benchmarks(self, arguments: str) -> int:
+        """One quick figure; the names of the others are checked."""
+        from benchmarks.__main__ import FIGURES
+        from benchmarks.__main__ import main as measure
+
+        named = arguments.split(" --")[0].split()
+        assert set(named) <= set(FIGURES)
+        return measure(["padding", "--quick", "--model", "tiny"])
+
+    def _short(self, words: list[str]) -> list[str]:
+        named = _values(words, "--strategies") or ["naive", "aim"]
+        assert set(named) <= set(STRATEGIES)
+        orders = _values(words, "--order")[:1]
+        with_options = json.loads(*_values(words, "--options") or ["{}"])
+        return [
+            *words,
+            *SMALL,
+            *("--seeds", "0"),
+            *(["--order", *orders] if orders else []),
+            *("--strategies", *dict.fromkeys([*named[:TRAINED], *with_options])),
+        ]
+
+
+PROGRAMS: dict[str, Callable[..., Any]] = {
+    r"pip install (?:-e )?['\"]?\S*\[([\w,]+)\]['\"]?": Runner.install,
+    r"pytest ?(.*)": Runner.tests,
+    r"python -m avalanche_aim (run|report|inspect|tune) ?(.*)": Runner.avalanche_aim,
+    r"python examples/(\w+)\.py ?(.*)": Runner.example,
+    r"python tests/fuzz ?(.*)": Runner.fuzz,
+    r"python -m benchmarks ?(.*)": Runner.benchmarks,
+    r"(?:torchrun|accelerate launch) (?:--(?!multi_gpu)\w+ \S+ |--multi_gpu )+(?=-m|examples)(.*)": (
+        lambda runner, script: runner.once(f"python {script}")
+    ),
+    r"for \w+ in [\w ]+; do (?:\w+=\S+ )*(?:taskset -c \S+ )?(python .*) & done; wait": (
+        lambda runner, command: runner.once(command.replace("--device cuda ", ""))
+    ),
+}
+"""What a command looks like → what runs it."""
+
+
+@pytest.mark.parametrize(("place", "command"), commands(), ids=[f"{p} {c[:60]}" for p, c in commands()])
+def test_the_command_runs(
+    place: str, command: str, files: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT)
+    assert Runner(files, finished).run(command) in (None, 0)
+
+
+def _values(words: Sequence[str], flag: str) -> list[str]:
+    """What follows a flag, up to the next one."""
+    if flag not in words:
+        return []
+    after = list(words[words.index(flag) + 1 :])
+    return after[: next((n for n, word in enumerate(after) if word.startswith("--")), len(after))]
+
+
+def _script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
