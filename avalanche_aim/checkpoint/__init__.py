@@ -2,6 +2,6 @@
 
 from .folder import CheckpointFolder, Damaged
 from .plugin import CheckpointPlugin, problem_with_strategy
-from .termination import Terminated
+from .signals import Terminated
 
 __all__ = ["CheckpointFolder", "CheckpointPlugin", "Damaged", "Terminated", "problem_with_strategy"]

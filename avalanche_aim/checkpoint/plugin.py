@@ -20,9 +20,10 @@ from ..distributed import DataParallel, barrier, broadcast, is_main_process
 from ..storage.versions import versions
 from ..training.data_order import DataOrder, OrderedLoader
 from . import state as training
+from .buffers import Rows
 from .folder import Checkpoint, CheckpointFolder
 from .identity import differences, experiences, identity, refuse_another_run
-from .termination import Terminated, Termination
+from .signals import Signals, ended
 
 _NO_MORE = object()
 
@@ -45,14 +46,14 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     experience's iterations are saved.
 
     Plugins with ``state_dict`` and ``load_state_dict(state)`` are saved by these; Avalanche's clock, evaluation, EWC,
-    LwF and replay (from a :class:`~avalanche_aim.RehearsalMemory`) are known. Any other is refused before training.
+    LwF and replay are known, and its Cumulative strategy. Any other is refused before training.
 
     :param folder: where the run's checkpoints are kept, and nothing else; made if need be.
     :param every: iterations from one checkpoint to the next; None not to count them.
     :param minutes: from one checkpoint to the next; None for no time.
     :param keep: how many are kept.
-    :param on_sigterm: whether to save on SIGTERM before the next batch, and then end with
-        :class:`~avalanche_aim.checkpoint.Terminated`, which is a ``SystemExit`` of status 143.
+    :param on_signals: whether to save on SIGTERM and Ctrl-C before the next batch, and then end: with
+        :class:`~avalanche_aim.checkpoint.Terminated`, a ``SystemExit`` of status 143, or with a ``KeyboardInterrupt``.
     :param seed: of the data order, where the strategy has no :class:`~avalanche_aim.DataOrder`: the loader must draw
         from a stream of its own, or its place could not be found again.
     :param about: plain data that says which run this is; another one's checkpoints are refused.
@@ -66,7 +67,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         minutes: float | None = 10.0,
         keep: int = 2,
         *,
-        on_sigterm: bool = True,
+        on_signals: bool = True,
         seed: int = 0,
         about: Mapping[str, Any] | None = None,
     ) -> None:
@@ -79,11 +80,12 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         self.minutes = minutes
         self.seed = seed
         self.about = dict(about or {})
-        self._termination = Termination(on_sigterm)
+        self._signals = Signals(on_signals)
         self._stream: list[Any] = []
         self._number: int | None = None
         self._identity: dict[str, Any] = {}
         self._frozen: frozenset[str] = frozenset()
+        self._rows = Rows([])
         self._evaluated: list[list[Any]] = []
         self._from: Checkpoint | None = None
         self._silenced: tuple[bool, int] | None = None
@@ -107,6 +109,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             strategy.plugins.insert(int(isinstance(strategy.plugins[0], DataParallel)), DataOrder(self.seed))
         self._identity = identity(strategy, self._stream, self.about, [self])
         self._frozen = training.frozen_weights(strategy.model)
+        self._rows = Rows(experience for item in self._stream for experience in experiences(item))
         self._from = self.folder.newest()
         barrier()  # or the first process might remove what another is still reading
         first = 0 if self._from is None else self._prepare(strategy, self._from)
@@ -150,7 +153,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         if state is not None and epoch < state["epoch"]:
             self._silence(strategy)
             return
-        with self._termination.watch():
+        with self._signals.watch():
             done = 0
             if origin is not None and state is not None:
                 with origin.understood():
@@ -168,9 +171,8 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                     self._restart_interval()
                 elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
                     self._save(strategy, epoch, done, batch, loader.order)
-                if broadcast(self._termination.asked):
-                    where = f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}"
-                    raise Terminated(f"terminated at {where}; the same command resumes there")
+                if got := broadcast(self._signals.got):
+                    raise ended(got, f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}")
                 if batch is _NO_MORE:
                     return
                 self._iterations += 1
@@ -204,6 +206,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             warnings.warn(f"{checkpoint.path} was written with {checkpoint.versions}, this is {versions()}: the run "
                           "resumes, but perhaps not to the same bits", stacklevel=3)  # fmt: skip
         _adapt(strategy, self._stream[: number + 1], self._evaluated)
+        training.accumulate(strategy, self._stream[:number])
         # What comes before the first batch is done again and needs this: a replay plugin its memory, say.
         self._number = number
         self._give(strategy, checkpoint, state)
@@ -215,7 +218,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         last = ended and epoch == strategy.train_epochs - 1
         counted = self.every is not None and self._iterations >= self.every
         waited = self.minutes is not None and time.monotonic() - self._time >= 60 * self.minutes
-        return first or last or counted or waited or self._termination.asked
+        return first or last or counted or waited or self._signals.got is not None
 
     def _check_place(self, batch: Any, state: dict[str, Any]) -> None:
         """Refuse another batch than the one that was next: what follows would be another run."""
@@ -240,7 +243,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             "next": _fingerprint(batch),
             "epoch_start": order.epoch_start.state_dict(),
             "evaluated": self._evaluated,
-            **training.take(strategy, self._frozen, [self]),
+            **training.take(strategy, self._frozen, self._rows, [self]),
         }
         if is_main_process():
             self._write(state, number, strategy.clock.train_exp_iterations)
@@ -258,7 +261,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
 
     def _give(self, strategy: Any, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
         with checkpoint.understood():
-            training.give(strategy, state, self._stream[: self._number], [self])
+            training.give(strategy, state, self._stream[: self._number], self._rows, [self])
 
     def _restart_interval(self) -> None:
         self._iterations, self._time = 0, time.monotonic()

@@ -12,8 +12,8 @@ from avalanche.training.templates.base_sgd import PeriodicEval
 from avalanche.training.utils import ParamData
 from torch import Tensor, nn
 
-from ..rehearsal.memory import RehearsalMemory
 from ..training.gradients import LossScaling
+from . import buffers
 
 PLAIN = (type(None), bool, int, float, str)
 KNOWN: dict[type, tuple[str, ...]] = {
@@ -44,9 +44,8 @@ def problem_with(plugin: Any) -> str | None:
     :param plugin: the plugin.
     """
     for buffer in memories([plugin]):
-        if not isinstance(buffer, RehearsalMemory):
-            return (f"{type(plugin).__name__} rehearses from {type(buffer).__name__}, whose rows a checkpoint can't "
-                    "name; give it storage_policy=RehearsalMemory(...)")  # fmt: skip
+        if problem := buffers.problem_with(buffer):
+            return f"{type(plugin).__name__} rehearses from {problem}"
     if has_own_state(plugin) or type(plugin) in KNOWN or isinstance(plugin, EvaluationPlugin) or not vars(plugin):
         return None
     return (f"{type(plugin).__name__} keeps what a checkpoint doesn't know; give it state_dict() and "

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from avalanche.benchmarks.utils import concat_datasets
+from avalanche.training import Cumulative
+from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor, nn
 
 from ..rehearsal.memory import RehearsalMemory
 from ..training.isolation import random_state, set_random_state
-from . import plugins
+from . import buffers, plugins
+from .buffers import Rows
 
 # What Avalanche's templates keep. A template that keeps more must say itself what of it is state.
 _TEMPLATE = frozenset((
@@ -26,18 +30,29 @@ def problem_with(strategy: Any, with_plugins: Iterable[Any]) -> str | None:
     :param strategy: the training strategy.
     :param with_plugins: those of its plugins that count.
     """
-    kept = sorted(vars(strategy).keys() - _TEMPLATE)
+    kept = sorted(vars(strategy).keys() - _TEMPLATE - ({"dataset"} if type(strategy) is Cumulative else set()))
     if kept and not plugins.has_own_state(strategy):
         return (f"the strategy {type(strategy).__name__} keeps what a checkpoint doesn't know ({', '.join(kept)}); "
                 "give it state_dict() and load_state_dict(state)")  # fmt: skip
     return next((problem for problem in map(plugins.problem_with, with_plugins) if problem is not None), None)
 
 
-def take(strategy: Any, left_out: frozenset[str], skipped: Sequence[Any]) -> dict[str, Any]:
+def accumulate(strategy: Any, past: Sequence[Any]) -> None:
+    """Give a cumulative strategy the data that it had seen.
+
+    :param strategy: the training strategy; another kind is left as it is.
+    :param past: the experiences that were trained on before.
+    """
+    if type(strategy) is Cumulative and past:
+        strategy.dataset = concat_datasets([experience.dataset for experience in past])
+
+
+def take(strategy: Any, left_out: frozenset[str], rows: Rows, skipped: Sequence[Any]) -> dict[str, Any]:
     """Return the state of a strategy between two iterations.
 
     :param strategy: the training strategy.
     :param left_out: names of frozen weights that training has never changed.
+    :param rows: of the stream.
     :param skipped: plugins without state here.
     """
     kept = [plugin for plugin in strategy.plugins if plugin not in skipped]
@@ -46,6 +61,7 @@ def take(strategy: Any, left_out: frozenset[str], skipped: Sequence[Any]) -> dic
         "optimizer": _take_optimizer(strategy),
         "plugins": [[type(plugin).__name__, plugins.take(plugin)] for plugin in kept],
         "memories": [memory.state_dict() for memory in rehearsal_memories(strategy)],
+        "buffers": [buffers.take(buffer, rows) for buffer in _named(strategy)],
         "random": random_state(strategy.device),
         "stop": strategy._stop_training,
     }
@@ -54,12 +70,13 @@ def take(strategy: Any, left_out: frozenset[str], skipped: Sequence[Any]) -> dic
     return state
 
 
-def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], skipped: Sequence[Any]) -> None:
+def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], rows: Rows, skipped: Sequence[Any]) -> None:
     """Restore what :func:`take` returned.
 
     :param strategy: the training strategy, whose model is adapted to the current experience.
     :param state: the state.
     :param past: the experiences that were trained on before.
+    :param rows: of the stream.
     :param skipped: plugins without state here.
     :raises ValueError: if the state does not fit the strategy.
     """
@@ -67,6 +84,8 @@ def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], skipped: 
     _give_optimizer(strategy, state["optimizer"])
     for memory, kept in zip(rehearsal_memories(strategy), state["memories"], strict=True):
         memory.load_state_dict(kept, past)
+    for buffer, kept in zip(_named(strategy), state["buffers"], strict=True):
+        buffers.give(buffer, kept, rows)
     there = [plugin for plugin in strategy.plugins if plugin not in skipped]
     # Not strict: before training has begun, plugins that others append (GradientStep) are not there yet.
     for plugin, (name, kept) in zip(there, state["plugins"], strict=False):
@@ -87,6 +106,10 @@ def rehearsal_memories(strategy: Any) -> list[RehearsalMemory]:
     :param strategy: the training strategy.
     """
     return [memory for memory in plugins.memories(strategy.plugins) if isinstance(memory, RehearsalMemory)]
+
+
+def _named(strategy: Any) -> list[ExemplarsBuffer]:
+    return [buffer for buffer in plugins.memories(strategy.plugins) if type(buffer) in buffers.NAMED]
 
 
 def frozen_weights(model: nn.Module) -> frozenset[str]:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.training import AGEM, Cumulative, Naive
 from avalanche.training.plugins import ReplayPlugin, SupervisedPlugin
+from avalanche.training.storage_policy import ParametricBuffer, ReservoirSamplingBuffer
 from checkpoint_runs import ITERATIONS, Run, aim, names_in
 
 from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, RehearsalMemory
@@ -73,7 +75,7 @@ def test_a_plugin_with_a_state_dict_resumes_where_it_was(three_tasks: Any, tmp_p
 @pytest.mark.parametrize(
     ("template", "arguments", "message"),
     [
-        (Cumulative, {}, "the strategy Cumulative keeps what a checkpoint doesn't know (dataset)"),
+        (type("Mine", (Cumulative,), {}), {}, "the strategy Mine keeps what a checkpoint doesn't know (dataset)"),
         (AGEM, {"patterns_per_exp": 4, "sample_size": 4}, "AGEMPlugin keeps what a checkpoint doesn't know"),
     ],
 )
@@ -84,9 +86,18 @@ def test_strategies_that_cannot_be_kept_say_so(
     assert message in str(problem_with_strategy(strategy))
 
 
-def test_a_buffer_of_avalanches_own_is_refused_with_the_remedy(stream: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"ExperienceBalancedBuffer.*storage_policy=RehearsalMemory"):
-        Run(stream, lambda: ReplayPlugin(20)).train(CheckpointPlugin(tmp_path))
+def test_a_buffer_that_is_not_known_is_refused_with_the_remedy(stream: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"rehearses from ParametricBuffer.*storage_policy=RehearsalMemory"):
+        Run(stream, lambda: ReplayPlugin(20, storage_policy=ParametricBuffer(20))).train(CheckpointPlugin(tmp_path))
+
+
+def test_a_buffer_of_other_rows_than_the_streams_is_refused(stream: Any, tmp_path: Path) -> None:
+    buffer = ReservoirSamplingBuffer(4)
+    data = torch.utils.data.TensorDataset(torch.zeros(4, 8), torch.zeros(4, dtype=torch.long))
+    data.targets = [0] * 4
+    buffer.update_from_dataset(as_classification_dataset(data))
+    with pytest.raises(ValueError, match="expected a buffer of the stream's own rows"):
+        Run(stream, lambda: ReplayPlugin(4, storage_policy=buffer)).train(CheckpointPlugin(tmp_path))
 
 
 def test_a_memory_that_was_filled_before_is_refused(stream: Any, tmp_path: Path) -> None:

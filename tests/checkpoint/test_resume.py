@@ -11,8 +11,9 @@ from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute
 from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
 from avalanche.models import IncrementalClassifier
-from avalanche.training import EWC, LwF
+from avalanche.training import EWC, Cumulative, LwF
 from avalanche.training.plugins import EWCPlugin, LwFPlugin, ReplayPlugin
+from avalanche.training.storage_policy import ClassBalancedBuffer, ReservoirSamplingBuffer
 from checkpoint_runs import ITERATIONS, Run, aim, names_in
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -75,6 +76,13 @@ RUNS: dict[str, dict[str, Any]] = {
     "aim": {"plugins": [aim]},
     "reference": {"plugins": [lambda: AIMMergingPlugin("reference", memory=8)]},
     "replay": {"plugins": [replay]},
+    "replay, balanced by experience": {"plugins": [lambda: ReplayPlugin(10), aim]},
+    "replay, balanced by class": {
+        "plugins": [lambda: ReplayPlugin(10, storage_policy=ClassBalancedBuffer(10))],
+        "labelled": True,
+    },
+    "replay, reservoir": {"plugins": [lambda: ReplayPlugin(10, storage_policy=ReservoirSamplingBuffer(10))]},
+    "cumulative": {"plugins": [], "template": Cumulative},
     "aim, schedule, clipping, micro-batches": {
         "plugins": [
             lambda: GradientStep(micro_batch_size=3, max_grad_norm=0.5),
@@ -106,7 +114,7 @@ POINTS = {
 }
 """Number of the checkpoint: there is one before each iteration, and one after the last of each experience."""
 TELLING = ("the border of epochs", "right after a merge", "the end of an experience", "the last experience")
-CASES = [(kind, point) for kind in RUNS for point in (POINTS if kind == "aim" else TELLING)]
+CASES = [(kind, point) for kind in RUNS for point in (POINTS if kind in ("aim", "cumulative") else TELLING)]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +140,8 @@ def test_it_ends_the_same_to_the_bit(
 ) -> None:
     run, folder, whole = finished(kind)
     names = names_in(folder)
-    assert len(names) == 3 * (ITERATIONS + 1)
+    whole_run = (1 + 2 + 3) * ITERATIONS if kind == "cumulative" else 3 * ITERATIONS
+    assert len(names) == whole_run + 3
     resumed = run.from_checkpoint(names[POINTS[point]], folder, tmp_path)
     assert {part for part in whole if not same(resumed[part], whole[part])} == set()
 

@@ -1,4 +1,4 @@
-"""SIGTERM: a checkpoint at the next batch, the end of the process, and a run that goes on from there."""
+"""SIGTERM and Ctrl-C: a checkpoint at the next batch, the end of the process, and a run that resumes there."""
 
 import os
 import signal
@@ -17,14 +17,16 @@ from avalanche_aim.checkpoint import CheckpointFolder, Terminated
 
 
 class Signal(SupervisedPlugin):
-    """Sends this process SIGTERM in the middle of one iteration, once in all runs."""
+    """Sends this process a signal in the middle of one iteration, once in all runs."""
 
     at: int | None = None
+    sent = (signal.SIGTERM,)
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         if strategy.clock.train_iterations == Signal.at:
             Signal.at = None
-            os.kill(os.getpid(), signal.SIGTERM)
+            for number in Signal.sent:
+                os.kill(os.getpid(), number)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def run(three_tasks: Any) -> Run:
     return Run(three_tasks.train_stream[:2], aim, Signal)
 
 
-def test_the_iteration_ends_and_is_saved_and_the_run_goes_on(
+def test_the_iteration_ends_and_is_saved_and_the_run_resumes(
     run: Run, tmp_path: Path, same: Callable[..., bool]
 ) -> None:
     whole = run.train(CheckpointPlugin(tmp_path / "whole"))
@@ -42,6 +44,46 @@ def test_the_iteration_ends_and_is_saved_and_the_run_goes_on(
     assert end.value.code == 143
     assert names_in(tmp_path / "ended")[-1] == "checkpoint-0001-00000005.pt"
     assert same(run.train(CheckpointPlugin(tmp_path / "ended")), whole)
+
+
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Signal, "sent", (signal.SIGINT,))
+
+
+@pytest.mark.usefixtures("interrupting")
+def test_after_ctrl_c_the_iteration_ends_and_is_saved_and_the_run_resumes(
+    run: Run, tmp_path: Path, same: Callable[..., bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = run.train(CheckpointPlugin(tmp_path / "whole"))
+    Signal.at = ITERATIONS + 4
+    checkpoint = CheckpointPlugin(tmp_path / "ended")
+    with pytest.raises(KeyboardInterrupt, match="interrupted at experience 1, epoch 1, batch 1"):
+        run.train(checkpoint)
+    assert "Ctrl-C again stops at once" in capsys.readouterr().err
+    assert names_in(tmp_path / "ended")[-1] == "checkpoint-0001-00000005.pt"
+    assert same(run.train(checkpoint), whole)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_stops_at_once(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Signal, "sent", (signal.SIGINT, signal.SIGINT))
+    Signal.at = 3
+    with pytest.raises(KeyboardInterrupt) as end:
+        run.train(CheckpointPlugin(tmp_path))
+    assert not str(end.value)
+    assert names_in(tmp_path) == ["checkpoint-0000-00000000.pt"]
+
+
+@pytest.mark.usefixtures("interrupting")
+def test_ctrl_c_that_the_process_ignores_stays_ignored(run: Run, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        Signal.at = 3
+        run.train(CheckpointPlugin(tmp_path))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert names_in(tmp_path)[-1] == f"checkpoint-0001-{ITERATIONS:08d}.pt"
 
 
 def test_the_handler_is_put_back(run: Run, tmp_path: Path) -> None:
@@ -65,7 +107,7 @@ def test_it_can_be_left_alone(run: Run, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
     try:
         Signal.at = 3
-        run.train(CheckpointPlugin(tmp_path, on_sigterm=False))
+        run.train(CheckpointPlugin(tmp_path, on_signals=False))
     finally:
         signal.signal(signal.SIGTERM, before)
     assert got == [signal.SIGTERM]
