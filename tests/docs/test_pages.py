@@ -39,3 +39,8 @@ def test_anchors_are_headings(page) -> None:  # type: ignore[no-untyped-def]
 def test_files_named_exist(page) -> None:  # type: ignore[no-untyped-def]
     for name in FILE.findall(page.read_text(encoding="utf-8")):
         assert (ROOT / name.rstrip(".")).exists(), name
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("python") if b.page == "docs/extending.md"], ids=_id)
+def test_an_extension_has_forty_lines_at_most(block: Block) -> None:
+    assert len(block.text.splitlines()) <= 40

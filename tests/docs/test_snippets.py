@@ -1,7 +1,8 @@
 """Every Python block of README.md and docs/ runs, those of a page one after another.
 
-Substitutions: the default model is a tiny one, the sample is cut short, ``comparison`` is a finished one, FSDP shards
-over one process. Pages of docs/ begin with :data:`PRELUDE`; README's block stands on its own.
+Substitutions: the default model is a tiny one, the sample is cut short, ``comparison`` is a finished one, the tables
+that docs/data.md reads are there, FSDP shards over one process. Pages of docs/ begin with :data:`PRELUDE`; README's
+block stands on its own.
 """
 
 import shutil
@@ -27,6 +28,7 @@ torch.manual_seed(0)
 model = LanguageModel.from_pretrained("{DEFAULT}")
 benchmark = standard_cl(order=1, tokenizer=model.tokenizer, {SAMPLE})
 """
+TABLES = [f"{task}_{split}.csv" for task in ("mail", "reviews") for split in ("train", "test")]
 EXAMPLES = blocks("python")
 
 
@@ -49,6 +51,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
     """Where they write files, which a later one may read."""
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copytree(finished, folder / "comparison")
+    for name in TABLES:
+        (folder / name).write_text("text,label\n" + "Hello,good\nBye,bad\n" * 4, encoding="utf-8")
     return folder
 
 
