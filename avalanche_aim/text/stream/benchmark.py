@@ -7,7 +7,6 @@ from typing import Any
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_classes_timeline
 from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
-from avalanche.benchmarks.utils.flat_data import ConstantSequence
 
 from ..data.layouts import SAMPLE, read_tasks
 from ..data.orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
@@ -181,7 +180,7 @@ def _dataset(
     attributes = [
         DataAttribute(targets, "targets"),
         DataAttribute([0] * len(targets), "targets_task_labels", use_in_getitem=True),
-        DataAttribute(ConstantSequence(source, len(targets)), "source"),
+        DataAttribute([source] * len(targets), "source"),
     ]
     rows = PackedRows(number, targets, encoded, width)
     return TaskAwareSupervisedClassificationDataset([rows], data_attributes=attributes)
