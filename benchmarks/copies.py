@@ -17,7 +17,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from avalanche_aim.merging import MemoryFineTuning
+from avalanche_aim.rehearsal import MemoryFineTuning
 from benchmarks.figures import Figure, Options
 from benchmarks.workload import Workload, plugin_of
 
@@ -35,8 +35,8 @@ def figures(options: Options) -> list[Figure]:
         between, during = held(lambda name, state=state: _strategy(work, name, state), work.stream)
         note = " (default of the paper preset)" if state == "own" else ""
         result += [
-            Figure(f"copies between merges, memory_optimizer={state}{note}", [between], BETWEEN_LIMIT),
-            Figure(f"copies during a merge, memory_optimizer={state}{note}", [during], DURING_LIMIT),
+            Figure(f"copies between merges, optimizer={state}{note}", [between], BETWEEN_LIMIT),
+            Figure(f"copies during a merge, optimizer={state}{note}", [during], DURING_LIMIT),
         ]
         if state == "own":
             moments = _moments(work)
@@ -151,7 +151,7 @@ def _watched(strategy: Any) -> Iterator[_Peak]:
 
 
 def _strategy(work: Workload, name: str, state: str) -> Any:
-    return work.strategy(name, **({"memory_optimizer": state} if name == "aim" else {}))
+    return work.strategy(name, **({"rehearsal": {"optimizer": state}} if name == "aim" else {}))
 
 
 def _moments(work: Workload) -> float:
@@ -159,7 +159,9 @@ def _moments(work: Workload) -> float:
     strategy = work.strategy("aim")
     for experience in work.stream[:2]:
         strategy.train(experience)
-    fine_tuning: MemoryFineTuning = plugin_of(strategy).rehearsal.fine_tuning
+    rehearsal = plugin_of(strategy).rehearsal
+    assert rehearsal is not None
+    fine_tuning: MemoryFineTuning = rehearsal.fine_tuning
     state = [t for entry in fine_tuning._own.values() for t in entry.values() if isinstance(t, Tensor)]
     return round(_bytes_of(state) / _bytes_of(p for p in strategy.model.parameters() if p.requires_grad), 1)
 

@@ -25,7 +25,7 @@ from torch.utils.data import TensorDataset
 import avalanche_aim
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.experiments import Cost, Result
-from avalanche_aim.merging import PRESETS, ForgettingSignal, LearningSignal, MergeController
+from avalanche_aim.merging import PRESETS, MergeController
 from avalanche_aim.text import TextExample, TextTask
 
 settings.register_profile("repository", deadline=None, derandomize=True, database=None, max_examples=30)
@@ -72,9 +72,8 @@ def controller_of() -> Callable[..., MergeController]:
     """Build the controller of a preset, with single parts replaced."""
 
     def build(name: str, schedule: Any = None, factor: float | None = None) -> MergeController:
-        chosen = PRESETS[name]
-        forgetting = ForgettingSignal(factor or chosen.threshold_factor, extra_losses=chosen.extra_losses)
-        return MergeController(schedule or chosen.schedule(), chosen.weights, LearningSignal(chosen.window), forgetting)
+        forgetting = {} if factor is None else {"factor": factor}
+        return PRESETS[name].controller(schedule=schedule or {}, forgetting=forgetting)
 
     return build
 

@@ -158,7 +158,7 @@ def fsdp() -> dict[str, Any]:
 
 
 def with_dropout() -> dict[str, Any]:
-    return language_run("tiny", aim(monitor_mode="train"), dropout=0.3)
+    return language_run("tiny", aim(rehearsal={"monitor": "train"}), dropout=0.3)
 
 
 def classifier() -> dict[str, Any]:
@@ -294,7 +294,7 @@ def comparison(folder: Path) -> dict[str, Any]:
     """A comparison, which one process writes."""
     configuration = Configuration(
         model="tiny", strategies=("aim",), train_per_task=4, eval_per_task=1, batch_size=2, memory=2, fwt=True,
-        precision="fp32", device="cpu", options={"aim": {"memory_batch_size": 3}},
+        precision="fp32", device="cpu", options={"aim": {"rehearsal": {"batch_size": 3}}},
     )  # fmt: skip
     done = Comparison(configuration, folder)
     done.run()

@@ -47,7 +47,7 @@ def strategy(model, criterion, plugins, optimizer=torch.optim.Adam):
 def test_aim_holds_the_last_merge_and_in_a_merge_the_trained_weights_and_gradients_and_adams_moments(
     strategy_of, three_tasks, state, between, during
 ):
-    counted = held(lambda name: strategy_of(name, memory_optimizer=state), three_tasks.train_stream)
+    counted = held(lambda name: strategy_of(name, rehearsal={"optimizer": state}), three_tasks.train_stream)
     assert counted == (between, during)
 
 
@@ -56,7 +56,7 @@ def kinds(added):
 
 
 def test_between_two_monitored_iterations_nothing_waits_for_the_accelerator(strategy_of, three_tasks):
-    naive, aim = strategy_of("naive"), strategy_of("aim", monitor_every=EVERY)
+    naive, aim = strategy_of("naive"), strategy_of("aim", rehearsal={"monitor_every": EVERY})
     for one in (naive, aim):
         one.optimizer = torch.optim.SGD(one.model.parameters(), lr=1e-3)
     added = added_by_aim(naive, aim, three_tasks.train_stream)
@@ -70,7 +70,7 @@ def test_between_two_monitored_iterations_nothing_waits_for_the_accelerator(stra
 def test_nor_with_a_language_model(tiny_models, tasks):
     model: LanguageModel = tiny_models["tiny"]
     stream = text_benchmark(tasks, model.tokenizer, cache=False).train_stream
-    plugin = AIMMergingPlugin(schedule=FixedInterval(INTERVAL), memory=4, monitor_every=2)
+    plugin = AIMMergingPlugin(schedule=FixedInterval(INTERVAL), memory=4, rehearsal={"monitor_every": 2})
     naive, aim = (
         strategy(deepcopy(model), model.criterion, plugins, torch.optim.SGD) for plugins in ([], [plugin])
     )  # fmt: skip

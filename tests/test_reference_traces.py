@@ -9,17 +9,14 @@ from typing import Any
 
 import pytest
 
-from avalanche_aim.merging import PRESETS, ForgettingSignal, LearningSignal, MergeController, ReferenceInterval
+from avalanche_aim.merging import PRESETS, MergeController
 
-BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "reference_traces"
-FOLDER = Path(os.environ.get("AIM_TRACES") or BESIDE_THE_REPOSITORY)
+FOLDER = Path(os.environ.get("AIM_TRACES") or Path(__file__).parent / "traces")
 TRACES = sorted(FOLDER.glob("*.json.gz"))
 NONE = [pytest.param(None, id="none", marks=pytest.mark.skip(reason=f"no *.json.gz in {FOLDER}; set AIM_TRACES"))]
-REFERENCE = PRESETS["reference"]
 
 SCHEDULE_SETTINGS = {
     "initial_interval": "initial",
-    "initial_memory_iterations": "initial_memory_iterations",
     "min_interval": "minimum",
     "max_interval": "maximum",
     "cold_start": "cold_start",
@@ -30,13 +27,16 @@ EVENTS = {"active": "activation", "forced": "forced"}
 
 def controller_of(settings: dict[str, Any]) -> MergeController:
     schedule = {ours: settings[theirs] for theirs, ours in SCHEDULE_SETTINGS.items() if theirs in settings}
-    factor = settings.get("threshold_factor", REFERENCE.threshold_factor)
-    return MergeController(
-        ReferenceInterval(**schedule),
-        REFERENCE.weights,
-        LearningSignal(REFERENCE.window),
-        ForgettingSignal(factor, extra_losses=REFERENCE.extra_losses),
-    )
+    forgetting = {"factor": settings["threshold_factor"]} if "threshold_factor" in settings else {}
+    interval = schedule.get("initial", 8)
+    ratio = settings.get("initial_memory_iterations", interval) / interval
+    return PRESETS["reference"].controller(schedule=schedule, forgetting=forgetting, rehearsal={"ratio": ratio})
+
+
+def memory_iterations(controller: MergeController) -> int:
+    """Return how many memory iterations a merge now would have."""
+    schedule = controller.schedule
+    return controller.plan.memory_iterations(controller.elapsed, schedule.interval, schedule.adapted)
 
 
 def change_factor(before: int, signals: list[float]) -> float:
@@ -54,7 +54,7 @@ def replay_merge(controller: MergeController, reason: str, recorded: dict[str, A
         "S_before": decision.interval,
         "S_after": decision.next_interval,
         "outer_iterations": decision.memory_iterations,
-        "outer_iterations_after": schedule.current_memory_iterations,
+        "outer_iterations_after": memory_iterations(controller),
         "merge_threshold": pytest.approx(decision.threshold, rel=1e-6),
         "merge_flag": decision.activations,
         "trigger": decision.reason,
@@ -80,7 +80,7 @@ def replay(settings: dict[str, Any], task: dict[str, Any]) -> Iterator[tuple[Any
             "history_loss": row["history_loss"],
             "S": schedule.interval,
             "outer_begin": last_merge + schedule.interval,
-            "outer_iterations": schedule.current_memory_iterations,
+            "outer_iterations": memory_iterations(controller),
         }
         reason = controller.observe(row["history_loss"])
         threshold = forgetting.threshold

@@ -28,10 +28,8 @@ from avalanche.training import (
 )
 from avalanche.training.plugins import ReplayPlugin
 
-from ..merging import FixedInterval, OncePerTask, RandomInterval
 from ..plugin import AIMMergingPlugin
 from ..rehearsal.memory import RehearsalMemory
-from .averaging import WeightAveraging
 
 Arguments = dict[str, Any]
 
@@ -97,7 +95,10 @@ def _replay(budget: Budget) -> Arguments:
 
 
 def _aim(budget: Budget, **options: Any) -> Arguments:
-    return {"plugins": [AIMMergingPlugin(**{"memory": budget.rehearsal(), "seed": budget.seed, **options})]}
+    given: Arguments = {"seed": budget.seed, **options}
+    if given.get("rehearsal", {}) is not None:
+        given.setdefault("memory", budget.rehearsal())
+    return {"plugins": [AIMMergingPlugin(**given)]}
 
 
 def _aim_with_replay(budget: Budget, **options: Any) -> Arguments:
@@ -107,15 +108,15 @@ def _aim_with_replay(budget: Budget, **options: Any) -> Arguments:
 
 
 def _fixed_interval(budget: Budget, interval: int = 8, **options: Any) -> Arguments:
-    return _aim(budget, schedule=FixedInterval(interval), **options)
+    return _aim(budget, schedule={"name": "fixed", "n": interval}, **options)
 
 
 def _random_interval(budget: Budget, mean: int = 8, **options: Any) -> Arguments:
-    return _aim(budget, schedule=RandomInterval(mean, budget.seed), **options)
+    return _aim(budget, schedule={"name": "random", "mean": mean, "seed": budget.seed}, **options)
 
 
 def _single_merge(budget: Budget, **options: Any) -> Arguments:
-    return _aim(budget, schedule=OncePerTask(), **options)
+    return _aim(budget, schedule="once", **options)
 
 
 def _fixed(**settings: Any) -> Callable[..., Arguments]:
@@ -164,7 +165,8 @@ STRATEGIES: dict[str, Strategy] = {
     "fixed-interval": Strategy(Naive, _fixed_interval),
     "random-interval": Strategy(Naive, _random_interval),
     "single-merge": Strategy(Naive, _single_merge),
-    "averaging": Strategy(Naive, lambda budget: {"plugins": [WeightAveraging()]}),
+    # ½ (θ before the task + θ after it), no memory, no signals: what merging alone does.
+    "averaging": Strategy(Naive, partial(_aim, rehearsal=None, schedule="once", weights={"name": "fixed"})),
 }
 """Name → strategy. One of your own is one more entry."""
 

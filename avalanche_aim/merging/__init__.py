@@ -1,13 +1,16 @@
-"""The method, on torch alone: signals, schedules, weights, fusion and history. No Avalanche and no text here."""
+"""The method, on torch alone: signals, schedules, weights, rules, and what drives them."""
 
-from ..rehearsal.fine_tuning import MemoryFineTuning, MemoryOptimizer
-from .controller import Merge, MergeController
+from .controller import Decision, Merge, MergeController
 from .diagnosis import Diagnosis, Finding
-from .fusion import kept_share, merge_, movement, restore_, snapshot
+from .engine import Engine
 from .history import History, MergeRecord, MonitorRecord
-from .monitoring import Monitoring
-from .presets import PRESETS, Preset, preset
-from .schedule import (
+from .iterative_merging import IterativeMerging
+from .observation import DueMerge, Observation
+from .presets import PRESETS, UNCHANGED, Part, Preset, preset
+from .recording import Recorder
+from .rehearsal_plan import RehearsalPlan
+from .rules import Dare, Rule, Ties, interpolate, merge_
+from .schedules import (
     AdaptiveInterval,
     FixedInterval,
     OncePerTask,
@@ -15,34 +18,52 @@ from .schedule import (
     ReferenceInterval,
     Schedule,
 )
-from .signals import ForgettingSignal, LearningSignal
-from .weights import FixedWeights, ReferenceWeights, SignalWeights, Weighting
+from .signals import Activations, ForgettingSignal, LearningSignal
+from .slow_weights import ExponentialAverage, SlowWeights, TailAverage
+from .task_vectors import TaskVector, kept_share, movement, restore_, snapshot
+from .weights import FixedWeights, GroupedWeights, ReferenceWeights, SignalWeights, Weighting
 
 __all__ = [
     "PRESETS",
+    "UNCHANGED",
+    "Activations",
     "AdaptiveInterval",
+    "Dare",
+    "Decision",
     "Diagnosis",
+    "DueMerge",
+    "Engine",
+    "ExponentialAverage",
     "Finding",
     "FixedInterval",
     "FixedWeights",
     "ForgettingSignal",
+    "GroupedWeights",
     "History",
+    "IterativeMerging",
     "LearningSignal",
-    "MemoryFineTuning",
-    "MemoryOptimizer",
     "Merge",
     "MergeController",
     "MergeRecord",
     "MonitorRecord",
-    "Monitoring",
+    "Observation",
     "OncePerTask",
+    "Part",
     "Preset",
     "RandomInterval",
+    "Recorder",
     "ReferenceInterval",
     "ReferenceWeights",
+    "RehearsalPlan",
+    "Rule",
     "Schedule",
     "SignalWeights",
+    "SlowWeights",
+    "TailAverage",
+    "TaskVector",
+    "Ties",
     "Weighting",
+    "interpolate",
     "kept_share",
     "merge_",
     "movement",

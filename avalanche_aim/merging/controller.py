@@ -1,17 +1,22 @@
-"""The merge controller: signals in, merge decisions out.
+"""The merge controller: observations in, merge decisions out.
 
 It joins the two signals, a schedule and a weighting. It holds no weights and runs no model, so a recorded run can
 be replayed through it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-from .monitoring import Monitoring
-from .schedule import Schedule
-from .signals import ForgettingSignal, LearningSignal
+from .observation import DueMerge, Observation
+from .rehearsal_plan import RehearsalPlan
+from .schedules import Schedule
+from .signals import Activations, LearningSignal
 from .state import check_state
-from .weights import Weighting
+from .weights import Pair, Weighting, per_weight
+
+COUNTS = ("experience", "iteration", "elapsed", "merges")
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Merge:
 
     ``interval`` is the planned interval that ends and ``elapsed`` the iterations that really passed;
     ``learning_signal`` is Λ_b; ``upward`` and ``downward`` count the pairs of the window, this merge included;
+    ``alpha_new`` and ``alpha_past`` are the means over weights where those have coefficients of their own;
     ``at_minimum`` says whether the schedule, having adapted, chose S_min for ``next_interval``.
     """
 
@@ -38,17 +44,24 @@ class Merge:
     at_minimum: bool
 
 
-class MergeController:
-    """Decides when to merge, with which weights, and how long to fine-tune on the memory.
+@dataclass(frozen=True)
+class Decision(Merge):
+    """A merge with (α₁, α₂) for each trainable weight."""
 
-    Per experience: :meth:`start`; then after each iteration :meth:`watch`, :meth:`observe` if it said so and
-    :meth:`pass_by` otherwise, and :meth:`merge` whenever one of these returned a reason.
+    coefficients: Sequence[Pair] = ()
+
+
+class MergeController:
+    """Decides when to merge, with which coefficients, and how long to fine-tune on the memory.
+
+    Per experience: :meth:`start`; then after each iteration :meth:`watch`, :meth:`observe`, with the historical loss if
+    it said so, and :meth:`merge` whenever that returned a reason.
 
     :param schedule: when to merge.
-    :param weights: with which weights.
+    :param weights: with which coefficients.
     :param learning: the learning signal.
     :param forgetting: the forgetting signal.
-    :param monitoring: which iterations are monitored; all by default.
+    :param plan: how much is rehearsed and monitored: as much as in the paper by default; a ratio of 0 for nothing.
     :raises ValueError: if the learning signal's window is too short for the schedule ever to adapt.
     """
 
@@ -57,109 +70,151 @@ class MergeController:
         schedule: Schedule,
         weights: Weighting,
         learning: LearningSignal,
-        forgetting: ForgettingSignal,
-        monitoring: Monitoring | None = None,
+        forgetting: Activations,
+        plan: RehearsalPlan | None = None,
     ) -> None:
-        if learning.window is not None and learning.window < schedule.signals_needed:
+        window = getattr(learning, "window", None)
+        if window is not None and window < schedule.signals_needed:
             raise ValueError(
                 f"window: expected at least {schedule.signals_needed} signals, after which the schedule adapts "
-                f"(its cold start), got {learning.window}; lengthen the window or shorten cold_start"
+                f"(its cold start), got {window}; lengthen the window or shorten cold_start"
             )
         self.schedule = schedule
         self.weights = weights
         self.learning = learning
         self.forgetting = forgetting
-        self.monitoring = monitoring or Monitoring()
-        self.elapsed = 0
+        self.plan = plan or RehearsalPlan()
+        self.experience = self.iteration = self.elapsed = self.merges = 0
 
-    def start(self) -> None:
-        """A new experience begins: intervals and signals start anew."""
+    @property
+    def needs(self) -> frozenset[str]:
+        """What its parts ask to be kept for their observations."""
+        parts = (self.schedule, self.weights, self.learning, self.forgetting)
+        return frozenset(need for part in parts for need in getattr(part, "needs", ()))
+
+    def start(self, experience: int = 0) -> None:
+        """A new experience begins: intervals and signals start anew.
+
+        :param experience: its number.
+        """
+        self.experience = experience
+        self.iteration = self.merges = 0
         self.schedule.start()
         self.learning.start()
         self.start_interval()
 
     def watch(self) -> bool:
         """Whether the historical loss of the iteration that has just passed is to be taken."""
-        return self.monitoring.next()
+        return self.plan.next()
 
-    def observe(self, historical_loss: float) -> str | None:
-        """Take one iteration's historical loss.
+    def observe(self, historical_loss: float | None = None, **measures: float | Callable[[], float]) -> str | None:
+        """Let one iteration pass.
 
-        :param historical_loss: the loss on a batch of the memory; finite.
+        :param historical_loss: the loss on a batch of the memory, finite; None if the iteration is not monitored.
+        :param measures: what parts may ask of an :class:`~avalanche_aim.merging.Observation`.
         :return: the reason to merge now, or None.
         """
-        self.elapsed += 1
-        self.forgetting.update(historical_loss)
-        self.monitoring.update(historical_loss, self.forgetting)
-        return self.schedule.due(self.elapsed, self.forgetting)
-
-    def pass_by(self) -> str | None:
-        """Let an iteration pass that is not monitored.
-
-        :return: the reason to merge now, or None.
-        """
-        self.elapsed += 1
-        return self.schedule.due(self.elapsed, self.forgetting)
+        self.skip()
+        observation = Observation(
+            self.experience,
+            self.iteration,
+            self.elapsed,
+            self.learning,
+            self.forgetting,
+            historical_loss,
+            **measures,
+        )
+        if historical_loss is not None:
+            self.forgetting.update(observation)
+            self.plan.update(historical_loss, self.forgetting)
+        return self.schedule.due(observation)
 
     def skip(self) -> None:
         """Let an iteration pass whose historical loss is of no use."""
+        self.iteration += 1
         self.elapsed += 1
 
-    def merge(self, movement: float, reason: str) -> Merge:
+    def merge(self, movement: float, reason: str, names: Sequence[str] = ("",)) -> Decision:
         """Decide everything about the merge that is due, and begin the next interval.
 
         :param movement: Σ_i |τ_new,i| since the previous merge.
         :param reason: why the merge is due.
+        :param names: of the trainable weights.
         :return: the decision.
         """
-        ended, threshold, activations = self.schedule.interval, self.forgetting.threshold, self.forgetting.activations
-        memory_iterations = self.schedule.memory_iterations(self.elapsed)
-        signal = self.learning.update(movement, self.schedule.learning_iterations(self.elapsed))
-        alpha_new, alpha_past = self.weights(self.learning, self.forgetting, ended)
-        self.schedule.adapt(self.learning)
-        decision = Merge(
+        due = DueMerge(
+            experience=self.experience,
             reason=reason,
-            interval=ended,
+            interval=self.schedule.interval,
+            elapsed=self.elapsed,
+            adapted=self.schedule.adapted,
+            movement=movement,
+            learning=self.learning,
+            forgetting=self.forgetting,
+            names=names,
+        )
+        signal = self.learning.update(due)
+        coefficients = per_weight(self.weights(due), len(names))
+        self.schedule.adapt(due)
+        decision = Decision(
+            reason=reason,
+            interval=due.interval,
             elapsed=self.elapsed,
             learning_signal=signal,
             upward=self.learning.upward,
             downward=self.learning.downward,
-            threshold=threshold,
-            activations=activations,
-            alpha_new=alpha_new,
-            alpha_past=alpha_past,
-            memory_iterations=memory_iterations,
+            threshold=self.forgetting.threshold,
+            activations=self.forgetting.activations,
+            alpha_new=fmean(new for new, _ in coefficients),
+            alpha_past=fmean(past for _, past in coefficients),
+            memory_iterations=self.plan.memory_iterations(self.elapsed, due.interval, due.adapted),
             next_interval=self.schedule.interval,
-            at_minimum=self.schedule.at_minimum(self.learning),
+            at_minimum=self.schedule.at_minimum,
+            coefficients=coefficients,
         )
+        self.merges += 1
         self.start_interval()
         return decision
 
     def start_interval(self) -> None:
         """Begin the interval anew: after a merge, or where the weights went back to those of the last one."""
         self.elapsed = 0
-        self.monitoring.start(self.schedule.interval)
-        self.forgetting.start(self.monitoring.losses_in(self.schedule.interval))
+        self.plan.start(self.schedule.interval)
+        self.forgetting.start(self.plan.losses_in(self.schedule.interval))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all parts as plain data."""
         return {
-            "elapsed": self.elapsed,
-            "schedule": self.schedule.state_dict(),
-            "learning": self.learning.state_dict(),
-            "forgetting": self.forgetting.state_dict(),
-            "monitoring": self.monitoring.state_dict(),
+            "kinds": self._kinds(),
+            **{name: getattr(self, name) for name in COUNTS},
+            **{name: part.state_dict() for name, part in self._parts().items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
 
         :param state: the state.
-        :raises ValueError: if parts or names are missing or unknown.
+        :raises ValueError: if parts or names are missing or unknown, or parts of another kind wrote it.
         """
-        check_state(self, state, ("elapsed", "schedule", "learning", "forgetting", "monitoring"))
-        self.elapsed = state["elapsed"]
-        self.schedule.load_state_dict(state["schedule"])
-        self.learning.load_state_dict(state["learning"])
-        self.forgetting.load_state_dict(state["forgetting"])
-        self.monitoring.load_state_dict(state["monitoring"])
+        parts = self._parts()
+        check_state(self, state, ("kinds", *COUNTS, *parts))
+        if state["kinds"] != (own := self._kinds()):
+            raise ValueError(f"expected the state of {own}, got that of {state['kinds']!r:.200}; give the same parts")
+        for name in COUNTS:
+            setattr(self, name, state[name])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+
+    def _kinds(self) -> list[str]:
+        return [type(part).__name__ for part in self._parts().values()]
+
+    def _parts(self) -> dict[str, Any]:
+        """The parts that have a state; a weighting has one only if it is of the user's own making."""
+        parts = {
+            "schedule": self.schedule,
+            "learning": self.learning,
+            "forgetting": self.forgetting,
+            "weights": self.weights,
+            "plan": self.plan,
+        }
+        return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}

@@ -111,6 +111,7 @@ class Diagnosis(Stateful):
             f"the training loss was {earlier:.3g} and is {recent:.3g} (each over {self.merges} intervals), while "
             f"{self.held_back} merges in a row held the new task back (at this one α₂ = {decision.alpha_past:.2g}, "
             f"{share})",
-            "give τ_new more weight (weights=FixedWeights(0.6, 0.4)), raise threshold_factor for fewer activations, "
-            "rehearse more examples (memory=) or raise the learning rate, unless the task is learned already",
+            "give τ_new more weight (weights=FixedWeights(0.6, 0.4)), raise the threshold for fewer activations "
+            "(forgetting={'factor': 3.0}), rehearse more examples (memory=) or raise the learning rate, unless the "
+            "task is learned already",
         )

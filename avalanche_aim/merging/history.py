@@ -1,17 +1,20 @@
-"""What happened: one record a merge, one a monitored iteration, as CSV and JSON."""
+"""What happened: one record per merge, one per monitored iteration, as CSV and JSON."""
 
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
+from uuid import uuid4
 
-from ..storage.files import write_atomically
-from ..storage.records import record
 from .controller import Merge
 from .diagnosis import Finding
+
+LARGEST = 1e100
+"""No finite number that was measured is larger; one that is would overflow in sums and plots."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class MergeRecord(Merge, Place):
         return cls(
             experience=experience,
             iteration=iteration,
-            **asdict(decision),
+            **{f.name: getattr(decision, f.name) for f in fields(Merge)},
             memory_loss_before=before,
             memory_loss_after=after,
             merged=merged,
@@ -120,8 +123,8 @@ class History:
                 f"expected a history with 'merges' and 'iterations', two lists of records, got {got!r:.200}"
             )
         return cls(
-            [record(MergeRecord, one, f"history, merge {row}") for row, one in enumerate(data["merges"])],
-            [record(MonitorRecord, one, f"history, iteration {row}") for row, one in enumerate(data["iterations"])],
+            [_record(MergeRecord, one, f"history, merge {row}") for row, one in enumerate(data["merges"])],
+            [_record(MonitorRecord, one, f"history, iteration {row}") for row, one in enumerate(data["iterations"])],
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -150,8 +153,41 @@ class History:
             f"{stem}_iterations.csv": _csv(MonitorRecord, self.iterations),
         }
         for name, text in files.items():
-            write_atomically(Path(folder) / name, text.encode())
+            _write_whole(Path(folder) / name, text)
         return [Path(folder) / name for name in files]
+
+
+def _write_whole(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name[:100]}.{uuid4().hex}")
+    try:
+        part.write_bytes(text.encode())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _record(kind: type, data: Any, what: str) -> Any:
+    """Make a record from data that may come from anywhere: every field there, and of its type."""
+    types_of = get_type_hints(kind)
+    if not isinstance(data, dict) or data.keys() != types_of.keys():
+        got = sorted(map(str, data)) if isinstance(data, dict) else data
+        raise ValueError(f"{what}: expected the fields {', '.join(sorted(types_of))}, got {got!r:.200}")
+    values = dict(data)
+    values.update({name: math.nan for name, value in data.items() if value is None and types_of[name] is float})
+    for name, value in values.items():
+        if not any(_fits(value, one) for one in get_args(types_of[name]) or (types_of[name],)):
+            raise ValueError(f"{what}: expected {name} of type {types_of[name]}, got {value!r:.80}")
+    return kind(**values)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind is str:
+        return isinstance(value, str) and value.isprintable()
+    if kind is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (abs(value) < LARGEST or (isinstance(value, float) and not math.isfinite(value)))
+    return type(value) is kind and (kind is not int or abs(value) < LARGEST)
 
 
 def _columns(kind: type, records: Sequence[Any]) -> dict[str, list[Any]]:

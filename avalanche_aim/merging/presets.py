@@ -1,60 +1,111 @@
-"""Named choices: the paper's text, the published code, and the paper's method at a lower cost.
+"""Named choices of the method's parts: the paper's text, the published code, and the paper's method at a lower cost.
 
 See docs/method.md for where the first two differ, and docs/cost.md for what the third saves.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from inspect import Parameter, signature
+from typing import Any
 
-from ..rehearsal.fine_tuning import MemoryOptimizer
-from .schedule import AdaptiveInterval, ReferenceInterval, Schedule
-from .weights import ReferenceWeights, SignalWeights, Weighting
+from .controller import MergeController
+from .diagnosis import Diagnosis
+from .rehearsal_plan import RehearsalPlan
+from .rules import RULES
+from .schedules import SCHEDULES, AdaptiveInterval, ReferenceInterval
+from .signals import ForgettingSignal, LearningSignal
+from .slow_weights import SLOW_WEIGHTS
+from .weights import WEIGHTINGS, ReferenceWeights, SignalWeights
+
+KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
+    "schedule": SCHEDULES,
+    "weights": WEIGHTINGS,
+    "rule": RULES,
+    "slow": SLOW_WEIGHTS,
+}
+"""Part → name → what makes it: the kinds that ``{"name": …}`` can name."""
+UNCHANGED: Mapping[str, Any] = {}
+"""No change to the preset's own part."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a preset: what makes it, and with which settings."""
+
+    kind: Callable[..., Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Every choice that one reading of the method makes.
+    """One choice of all parts.
 
-    :param schedule: makes the schedule.
-    :param weights: chooses α₁ and α₂.
-    :param window: learning signals kept (L_w), or None for all of the experience.
-    :param threshold_factor: of the mean historical loss.
-    :param extra_losses: losses beyond two thirds of the interval that enter that mean.
-    :param memory_optimizer: whose optimizer state fine-tunes on the memory.
-    :param max_grad_norm: the gradient norm at which memory iterations are clipped.
-    :param memory_lr_factor: the learning rates of memory iterations, as a multiple of the training's.
-    :param monitor_mode: "eval" (no dropout) or "train" for the historical loss.
-    :param monitor_batch_size: examples of the historical loss's batch, as a share of the training batch; None for those
-        of a memory batch.
-    :param monitor_every: iterations from one historical loss to the next.
-    :param relax_below: share of the threshold below which that distance doubles.
+    :param schedule: when to merge.
+    :param weights: chooses the coefficients.
+    :param learning: the learning signal.
+    :param forgetting: the forgetting signal.
+    :param rehearsal: the settings of a :class:`~avalanche_aim.rehearsal.Rehearsal`.
+    :param rule: how task vectors become weights.
+    :param slow: slow weights that are only evaluated; None for none.
+    :param diagnosis: recognises that merging fails.
     """
 
-    schedule: Callable[[], Schedule]
-    weights: Weighting
-    window: int | None
-    threshold_factor: float
-    extra_losses: int
-    memory_optimizer: MemoryOptimizer
-    max_grad_norm: float
-    monitor_mode: str
-    memory_lr_factor: float = 1.0
-    monitor_batch_size: float | None = None
-    monitor_every: int = 1
-    relax_below: float = 0.0
+    schedule: Part
+    weights: Part
+    learning: Part
+    forgetting: Part
+    rehearsal: Mapping[str, Any]
+    rule: Part = Part(RULES["interpolate"])
+    slow: None = None
+    diagnosis: Part = Part(Diagnosis)
+
+    def make(self, part: str, given: Any = UNCHANGED, kind: Callable[..., Any] | None = None) -> Any:
+        """Make a part.
+
+        :param part: its name.
+        :param given: a dict of changes to the preset's own part, ``{"name": …}`` or a name for one of another kind, or
+            the part itself.
+        :param kind: what makes the part, where the preset knows its settings alone.
+        :raises ValueError: for an unknown name or setting.
+        """
+        if given is None and part in ("rehearsal", "slow"):
+            return None
+        if not isinstance(given, str | Mapping):
+            return given
+        own = getattr(self, part)
+        own = Part(kind, own) if kind is not None else own
+        changes = {"name": given} if isinstance(given, str) else dict(given)
+        if "name" in changes:
+            own = Part(_kind_named(part, changes.pop("name")))
+        if own is None:
+            if changes:
+                raise ValueError(f"{part}: expected a name of {', '.join(KINDS[part])} beside {sorted(changes)}")
+            return None
+        return _make(part, own.kind, {**own.settings, **changes})
+
+    def controller(self, **given: Any) -> MergeController:
+        """Make a merge controller, to replay recorded runs without a model.
+
+        :param given: for each part what :meth:`make` takes; of the rehearsal its ratio and its monitoring count.
+        :raises ValueError: for an unknown name or setting.
+        """
+        known = signature(RehearsalPlan).parameters
+        rehearsal = {**self.rehearsal, **given.pop("rehearsal", {})}
+        plan = RehearsalPlan(**{name: value for name, value in rehearsal.items() if name in known})
+        names = ("schedule", "weights", "learning", "forgetting")
+        parts = {name: self.make(name, given.pop(name, UNCHANGED)) for name in names}
+        if given:
+            raise ValueError(f"expected parts of a controller, got {sorted(given)}")
+        return MergeController(**parts, plan=plan)
 
 
 # L_w and the monitoring mode are ours; so is the optimizer state, chosen on dev data (docs/results.md).
 _PAPER = Preset(
-    schedule=AdaptiveInterval,
-    weights=SignalWeights(),
-    window=5,
-    threshold_factor=2.0,
-    extra_losses=0,
-    memory_optimizer="own",
-    max_grad_norm=float("inf"),
-    monitor_mode="eval",
+    schedule=Part(AdaptiveInterval),
+    weights=Part(SignalWeights),
+    learning=Part(LearningSignal, {"window": 5}),
+    forgetting=Part(ForgettingSignal, {"factor": 2.0}),
+    rehearsal={"ratio": 1.0, "optimizer": "own", "monitor": "eval"},
 )
 
 PRESETS: dict[str, Preset] = {
@@ -63,21 +114,21 @@ PRESETS: dict[str, Preset] = {
     # batches did worse for the same number of examples (docs/cost.md).
     "economical": replace(
         _PAPER,
-        schedule=partial(AdaptiveInterval, memory_ratio=0.2),
-        memory_lr_factor=4.0,
-        monitor_batch_size=0.25,
-        monitor_every=4,
-        relax_below=0.5,
+        rehearsal={
+            **_PAPER.rehearsal,
+            "ratio": 0.2,
+            "lr_factor": 4.0,
+            "monitor_batch_size": 0.25,
+            "monitor_every": 4,
+            "relax_below": 0.5,
+        },
     ),
     "reference": Preset(
-        schedule=ReferenceInterval,
-        weights=ReferenceWeights(),
-        window=None,
-        threshold_factor=2.0,
-        extra_losses=1,
-        memory_optimizer="shared",
-        max_grad_norm=1.0,
-        monitor_mode="train",
+        schedule=Part(ReferenceInterval),
+        weights=Part(ReferenceWeights),
+        learning=Part(LearningSignal, {"window": None, "divided_by": "planned"}),
+        forgetting=Part(ForgettingSignal, {"factor": 2.0, "extra_losses": 1}),
+        rehearsal={"per": "planned", "optimizer": "shared", "max_grad_norm": 1.0, "monitor": "train"},
     ),
 }
 
@@ -91,3 +142,23 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise ValueError(f"preset: expected one of {sorted(PRESETS)}, got {name!r}")
     return PRESETS[name]
+
+
+def _kind_named(part: str, name: Any) -> Callable[..., Any]:
+    kinds = KINDS.get(part, {})
+    if name not in kinds:
+        there = f"one of {', '.join(kinds)}" if kinds else "settings or an object, since it has one kind only"
+        raise ValueError(f"{part}: expected {there}, got the name {name!r}")
+    return kinds[name]
+
+
+def _make(part: str, kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+    parameters = signature(kind).parameters.values()
+    known = [p.name for p in parameters if p.kind is not Parameter.VAR_KEYWORD]
+    if unknown := sorted(settings.keys() - set(known)):
+        there = f"some of {', '.join(known)}" if known else "no setting"
+        raise ValueError(f"{part}: expected {there}, got {', '.join(map(str, unknown))}")
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        raise ValueError(f"{part}: {error}") from error

@@ -1,25 +1,26 @@
 """How much of the new and of the rehearsed knowledge enters a merge: (α₁, α₂).
 
-A weighting is any callable with the signature of :class:`Weighting`.
+A weighting is any function of the merge that is due: it returns one pair, or one pair for each trainable weight, in the
+order of ``merge.names``.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from .signals import ForgettingSignal, LearningSignal
+from .observation import DueMerge
+
+Pair = tuple[float, float]
 
 
 class Weighting(Protocol):
-    """Chooses the weights of one merge."""
+    """Chooses the coefficients of one merge."""
 
-    def __call__(
-        self, learning: LearningSignal, forgetting: ForgettingSignal, interval: int | None
-    ) -> tuple[float, float]:
-        """Return (α₁, α₂), the weights of τ_new and τ_past.
+    def __call__(self, merge: DueMerge) -> Pair | Sequence[Pair]:
+        """Return (α₁, α₂), the coefficients of τ_new and τ_past, or one such pair for each trainable weight.
 
-        :param learning: the learning signal, this merge included.
-        :param forgetting: the forgetting signal of the interval that ends.
-        :param interval: the planned length of that interval.
+        :param merge: the merge that is due.
         """
 
 
@@ -41,10 +42,8 @@ class SignalWeights:
         if not 0 <= self.kappa <= 0.5:
             raise ValueError(f"kappa: expected a number in [0, 0.5], got {self.kappa}")
 
-    def __call__(
-        self, learning: LearningSignal, forgetting: ForgettingSignal, interval: int | None
-    ) -> tuple[float, float]:
-        alpha_new = 0.5 + self.kappa * (learning.share_upward - min(1.0, forgetting.share_active))
+    def __call__(self, merge: DueMerge) -> Pair:
+        alpha_new = 0.5 + self.kappa * (merge.learning.share_upward - min(1.0, merge.forgetting.share_active))
         return alpha_new, 1.0 - alpha_new
 
 
@@ -57,11 +56,9 @@ class ReferenceWeights:
 
     long_interval: int = 70
 
-    def __call__(
-        self, learning: LearningSignal, forgetting: ForgettingSignal, interval: int | None
-    ) -> tuple[float, float]:
-        often = forgetting.activations > 1
-        long = interval is not None and interval > self.long_interval
+    def __call__(self, merge: DueMerge) -> Pair:
+        often = merge.forgetting.activations > 1
+        long = merge.interval is not None and merge.interval > self.long_interval
         if often == long:
             return (0.4, 0.6) if often else (0.6, 0.4)
         return 0.5, 0.5
@@ -69,7 +66,7 @@ class ReferenceWeights:
 
 @dataclass(frozen=True)
 class FixedWeights:
-    """The same weights at every merge.
+    """The same coefficients at every merge. (1, 1) undoes nothing: plain alternation of task and memory.
 
     :param new: α₁, of the new task's vector.
     :param past: α₂, of the rehearsed tasks' vector.
@@ -78,7 +75,59 @@ class FixedWeights:
     new: float = 0.5
     past: float = 0.5
 
-    def __call__(
-        self, learning: LearningSignal, forgetting: ForgettingSignal, interval: int | None
-    ) -> tuple[float, float]:
+    def __call__(self, merge: DueMerge) -> Pair:
         return self.new, self.past
+
+
+@dataclass(frozen=True)
+class GroupedWeights:
+    """Coefficients of their own for groups of weights: a layer, or A and B of LoRA.
+
+    :param groups: a regular expression → (α₁, α₂). A weight takes the first whose expression is found in its name:
+        ``{"lora_A": (0.5, 0.5), "lora_B": (0.7, 0.3)}``.
+    :param others: of weights in no group.
+    :raises ValueError: at the first merge, for an expression that is found in no name.
+    """
+
+    groups: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    others: Sequence[float] = (0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        for group, pair in (*self.groups.items(), ("others", self.others)):
+            re.compile(group)
+            if len(pair) != 2:
+                raise ValueError(f"weights: expected two numbers (α₁, α₂) for {group!r}, got {pair!r}")
+
+    def __call__(self, merge: DueMerge) -> list[Pair]:
+        for group in self.groups:
+            if not any(re.search(group, name) for name in merge.names):
+                raise ValueError(
+                    f"weights: expected a group whose expression is found in a weight's name, got {group!r}; "
+                    f"the names are {', '.join(merge.names[:4])}, …"
+                )
+        chosen = [next((p for g, p in self.groups.items() if re.search(g, name)), self.others) for name in merge.names]
+        return [(float(new), float(past)) for new, past in chosen]
+
+
+WEIGHTINGS: dict[str, type] = {
+    "signals": SignalWeights,
+    "reference": ReferenceWeights,
+    "fixed": FixedWeights,
+    "grouped": GroupedWeights,
+}
+
+
+def per_weight(coefficients: Pair | Sequence[Pair], weights: int) -> list[Pair]:
+    """Return one pair for each trainable weight.
+
+    :param coefficients: what a weighting returned.
+    :param weights: how many trainable weights there are.
+    :raises ValueError: if it is neither a pair nor as many pairs.
+    """
+    chosen: list[Any] = list(coefficients)
+    if len(chosen) == 2 and not any(isinstance(one, Sequence) for one in chosen):
+        chosen = [chosen] * weights
+    if len(chosen) != weights or any(not isinstance(one, Sequence) or len(one) != 2 for one in chosen):
+        wanted = f"(α₁, α₂) or one such pair for each of {weights} weights"
+        raise ValueError(f"weights: expected {wanted}, got {coefficients!r:.200}")
+    return [(float(new), float(past)) for new, past in chosen]

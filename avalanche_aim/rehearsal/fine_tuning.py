@@ -7,13 +7,15 @@ new task, dominates the "memory" update: with the memory's gradients set to zero
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from ..merging.rollback import drop_non_finite
 
 MemoryOptimizer = Literal["shared", "fresh", "own"]
 
@@ -36,11 +38,11 @@ class MemoryFineTuning:
 
     def __init__(self, state: MemoryOptimizer = "own", max_grad_norm: float = math.inf, lr_factor: float = 1.0) -> None:
         if state not in get_args(MemoryOptimizer):
-            raise ValueError(f"memory_optimizer: expected one of {get_args(MemoryOptimizer)}, got {state!r}")
+            raise ValueError(f"optimizer: expected one of {get_args(MemoryOptimizer)}, got {state!r}")
         if not max_grad_norm > 0:
             raise ValueError(f"max_grad_norm: expected a positive number or infinity, got {max_grad_norm}")
         if not 0 < lr_factor < math.inf:
-            raise ValueError(f"memory_lr_factor: expected a positive multiple of the learning rate, got {lr_factor}")
+            raise ValueError(f"lr_factor: expected a positive multiple of the learning rate, got {lr_factor}")
         self.state = state
         self.max_grad_norm = max_grad_norm
         self.lr_factor = lr_factor
@@ -66,7 +68,7 @@ class MemoryFineTuning:
         :return: the loss of each step, taken before it.
         """
         losses: list[float] = []
-        with self._optimizer_state(optimizer), _scaled_rates(optimizer, self.lr_factor), _kept_gradients(weights):
+        with self._optimizer_state(optimizer), _scaled_rates(optimizer, self.lr_factor), kept_gradients(weights):
             for _ in range(iterations):
                 optimizer.zero_grad()
                 value = gradients()
@@ -79,16 +81,9 @@ class MemoryFineTuning:
             optimizer.zero_grad()
         return losses
 
-    def drop_non_finite(self, optimizer: Optimizer) -> None:
-        """Forget the moments that non-finite weights or gradients have spoiled; they begin anew at the next step.
-
-        :param optimizer: the training optimizer.
-        """
-        for moments in (optimizer.state, self._own):
-            for weight, state in list(moments.items()):
-                tensors = [value for value in state.values() if isinstance(value, Tensor)]
-                if not all(bool(tensor.isfinite().all()) for tensor in tensors):
-                    del moments[weight]
+    def drop_non_finite(self) -> None:
+        """Forget own moments that are not finite; they begin anew at the next step."""
+        drop_non_finite(self._own)
 
     def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
         """Return the own optimizer state; with the other choices it is empty.
@@ -141,7 +136,7 @@ def _scaled_rates(optimizer: Optimizer, factor: float) -> Iterator[None]:
 
 
 @contextmanager
-def _kept_gradients(weights: list[Tensor]) -> Iterator[None]:
+def kept_gradients(weights: Sequence[Tensor]) -> Iterator[None]:
     """Put the gradients aside, and back afterwards: other plugins may still read the training batch's."""
     kept = [w.grad for w in weights]
     try:

@@ -108,14 +108,17 @@ class RehearsalMemory(ExemplarsBuffer):
         """
         raise NotImplementedError("a RehearsalMemory keeps a share of each experience; choose the share when making it")
 
-    def batch(self, size: int, generator: torch.Generator) -> Any:
+    def batch(self, size: int, generator: torch.Generator, among: Sequence[int] | None = None) -> Any:
         """Draw a random batch without replacement.
 
-        :param size: examples; all of the memory where it holds fewer.
+        :param size: examples; all where there are fewer.
         :param generator: the only source of randomness for the choice.
+        :param among: the memory's rows to choose from, counted over all experiences; all of them by default.
         :return: the collated batch, as the strategy's data loader would give it.
         """
-        rows = torch.randperm(len(self), generator=generator)[:size].tolist()
+        rows = torch.randperm(len(self) if among is None else len(among), generator=generator)[:size].tolist()
+        if among is not None:
+            rows = [among[row] for row in rows]
         collate = getattr(self.buffer, "collate_fn", None) or default_collate
         return collate([self._example(row) for row in rows])
 

@@ -12,7 +12,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from .modes import ModeSwitch
+
+def stream_seed(seed: int, name: str) -> int:
+    """Return the seed of a side stream: another for each name, and unrelated to those of neighbouring seeds.
+
+    It is a child of NumPy's ``SeedSequence``, as ``spawn`` makes them, with a key of its own for each name.
+
+    :param seed: the user's.
+    :param name: what the stream is for.
+    :raises ValueError: for a seed that is not a whole number of 0 or more.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed: expected a whole number of 0 or more, got {seed!r}")
+    child = np.random.SeedSequence(seed, spawn_key=tuple(name.encode()))
+    return int(child.generate_state(1, np.uint64)[0])
 
 
 class RandomStream:
@@ -106,13 +119,15 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
     :param model: the model.
     """
-    mode = ModeSwitch(model)
-    before = mode.modes
-    mode.set(False)
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
         yield
     finally:
-        mode.restore(before)
+        # Parents come first, so that a module's own mode has the last word.
+        for module, training in modes:
+            if module.training != training:
+                module.train(training)
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-
-from ..distributed import world_size
+from torch import distributed
 
 T = TypeVar("T")
 
@@ -34,13 +33,17 @@ def halving(attempt: Callable[[int], T], size: int, remedy: str) -> tuple[T, int
         try:
             return attempt(size), size
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or world_size() > 1:  # the others have gone on with the whole batch
+            if not is_out_of_memory(error) or _many():  # the others have gone on with the whole batch
                 raise
             if size <= 1:
                 raise type(error)(f"{error}\nNot even one example fits: {remedy}") from error
         # Not within "except": the error's traceback holds what the failed attempt had in memory.
         size = (size + 1) // 2
         free_memory()
+
+
+def _many() -> bool:
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def free_memory() -> None:

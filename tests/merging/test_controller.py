@@ -117,5 +117,7 @@ def test_a_state_with_an_unknown_part_is_refused(paper):
 
 
 def test_a_state_of_another_preset_is_refused(paper, reference):
-    with pytest.raises(ValueError, match="AdaptiveInterval expected the state"):
+    with pytest.raises(
+        ValueError, match=r"expected the state of \['AdaptiveInterval', .*got that of \['ReferenceInterval'"
+    ):
         paper.load_state_dict(reference.state_dict())

@@ -3,7 +3,7 @@
 import pytest
 from controllers import ACTIVE, QUIET, intervals, run_until_merge
 
-from avalanche_aim.merging import ReferenceInterval
+from avalanche_aim.merging import PRESETS, ReferenceInterval
 
 
 def test_reference_forces_a_merge_at_twice_the_interval(reference):
@@ -100,7 +100,7 @@ def test_reference_weighs_long_intervals_differently(controller_of, interval, lo
     assert (decision.activations, (decision.alpha_new, decision.alpha_past)) == (losses, alphas)
 
 
-def test_reference_may_fine_tune_for_no_iterations(controller_of):
-    controller = controller_of("reference", ReferenceInterval(8, initial_memory_iterations=2))
+def test_reference_may_fine_tune_for_no_iterations():
+    controller = PRESETS["reference"].controller(rehearsal={"ratio": 2 / 8})
     intervals(controller, [1, 1, 1, 1, 4])
     assert run_until_merge(controller).memory_iterations == 0

@@ -10,24 +10,37 @@ def test_the_presets_are_the_two_readings_and_a_cheaper_one():
 
 
 def test_the_paper_preset_has_the_papers_numbers():
-    schedule = preset("paper").schedule()
+    controller = preset("paper").controller()
+    schedule = controller.schedule
     assert (schedule.initial, schedule.minimum, schedule.maximum) == (8, 2, 128)
-    assert (schedule.cold_start, schedule.patience, schedule.memory_ratio) == (3, 3, 1.0)
-    assert (preset("paper").threshold_factor, preset("paper").extra_losses) == (2.0, 0)
+    assert (schedule.cold_start, schedule.patience, controller.plan.ratio) == (3, 3, 1.0)
+    assert (controller.forgetting.factor, controller.forgetting.extra_losses) == (2.0, 0)
 
 
 def test_the_reference_preset_has_the_published_codes_numbers():
-    chosen, schedule = preset("reference"), preset("reference").schedule()
-    assert (schedule.initial, schedule.initial_memory_iterations, schedule.minimum, schedule.maximum) == (8, 8, 2, 128)
+    controller, rehearsal = preset("reference").controller(), preset("reference").rehearsal
+    schedule = controller.schedule
+    assert (schedule.initial, schedule.minimum, schedule.maximum) == (8, 2, 128)
     assert (schedule.cold_start, schedule.patience, schedule.halve_from) == (3, 3, 64)
     assert (schedule.growth_below, schedule.growth_above) == (1.0, 0.5)
-    assert (chosen.window, chosen.extra_losses, chosen.memory_optimizer) == (None, 1, "shared")
-    assert (chosen.max_grad_norm, chosen.monitor_mode) == (1.0, "train")
+    assert (controller.learning.window, controller.forgetting.extra_losses) == (None, 1)
+    assert controller.plan.memory_iterations(16, 8, False) == 8
+    assert (rehearsal["optimizer"], rehearsal["max_grad_norm"], rehearsal["monitor"]) == ("shared", 1.0, "train")
+
+
+def test_a_controller_takes_changes_to_the_presets_parts():
+    controller = preset("reference").controller(schedule={"initial": 24}, forgetting={"factor": 1.2})
+    assert (controller.schedule.initial, controller.forgetting.factor) == (24, 1.2)
+
+
+def test_a_controller_has_no_other_parts():
+    with pytest.raises(ValueError, match=r"expected parts of a controller, got \['rule'\]"):
+        preset("paper").controller(rule="ties")
 
 
 @pytest.mark.parametrize("name", ["paper", "reference"])
 def test_every_use_of_a_preset_makes_a_schedule_of_its_own(name):
-    assert preset(name).schedule() is not preset(name).schedule()
+    assert preset(name).make("schedule") is not preset(name).make("schedule")
 
 
 def test_an_unknown_preset_is_refused_with_the_known_names():

@@ -5,6 +5,7 @@ import random
 
 import pytest
 from schedules import LEVEL, intervals_passed, next_interval
+from views import merged, observed
 
 from avalanche_aim.merging import (
     AdaptiveInterval,
@@ -27,8 +28,8 @@ def at_minimum(schedule, values):
     """Adapt to the learning signals and say whether the schedule takes its interval for the shortest."""
     learning = LearningSignal(None)
     learning.values = [float(value) for value in values]
-    schedule.adapt(learning)
-    return schedule.at_minimum(learning)
+    schedule.adapt(merged(learning=learning))
+    return schedule.at_minimum
 
 
 @pytest.mark.parametrize("make", [AdaptiveInterval, ReferenceInterval])
@@ -117,9 +118,9 @@ def test_the_paper_merges_when_the_interval_has_passed():
 def test_the_paper_merges_at_once_when_activations_reach_the_patience():
     schedule, forgetting = AdaptiveInterval(16, patience=3), ForgettingSignal()
     forgetting.activations = 2
-    assert schedule.due(1, forgetting) is None
+    assert schedule.due(observed(forgetting=forgetting)) is None
     forgetting.activations = 3
-    assert schedule.due(1, forgetting) == "forgetting"
+    assert schedule.due(observed(forgetting=forgetting)) == "forgetting"
 
 
 # The other schedules
@@ -127,17 +128,6 @@ def test_the_paper_merges_at_once_when_activations_reach_the_patience():
 
 def test_a_fixed_interval_merges_every_n_iterations():
     assert intervals_passed(FixedInterval(5), 23) == [5, 5, 5, 5]
-
-
-def test_memory_iterations_follow_the_iterations_that_passed():
-    assert FixedInterval(5).memory_iterations(5) == 5
-    assert FixedInterval(5, memory_ratio=2.0).memory_iterations(3) == 6
-    assert OncePerTask(memory_ratio=0.5).memory_iterations(30) == 15
-
-
-def test_a_merge_has_a_memory_iteration_at_least_unless_it_is_to_have_none():
-    assert [FixedInterval(5, memory_ratio=0.2).memory_iterations(n) for n in (1, 2, 8)] == [1, 1, 2]
-    assert FixedInterval(5, memory_ratio=0.0).memory_iterations(8) == 0
 
 
 def test_a_fixed_interval_ignores_the_signals():
@@ -150,7 +140,7 @@ def random_intervals(mean=8, seed=0, count=2000):
     drawn = []
     for _ in range(count):
         drawn.append(schedule.interval)
-        schedule.adapt(LearningSignal())
+        schedule.adapt(merged())
     return drawn
 
 
@@ -182,8 +172,13 @@ def test_once_per_task_is_due_at_the_end_only():
 
 
 @pytest.mark.parametrize("schedule", ALL[:-1], ids=NAMES[:-1])
-def test_only_once_per_task_merges_at_the_end(schedule):
+def test_only_once_per_task_merges_at_the_end_unless_asked(schedule):
     assert not schedule().merges_at_end
+
+
+@pytest.mark.parametrize("kind", [AdaptiveInterval, ReferenceInterval, FixedInterval, RandomInterval])
+def test_every_schedule_can_merge_at_the_end_as_well(kind):
+    assert kind(merges_at_end=True).merges_at_end
 
 
 # Errors and state
@@ -196,9 +191,6 @@ def test_only_once_per_task_merges_at_the_end(schedule):
         (lambda: FixedInterval(-4), "interval: expected a whole number of iterations, at least 1, got -4"),
         (lambda: RandomInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
         (lambda: ReferenceInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
-        (lambda: FixedInterval(4, memory_ratio=-0.5), "memory_ratio: expected 0 or more .* got -0.5"),
-        (lambda: OncePerTask(-1.0), "memory_ratio: expected 0 or more .* got -1.0"),
-        (lambda: ReferenceInterval(8, -8), "memory_ratio: expected 0 or more .* got -1.0"),
         (lambda: AdaptiveInterval(1), "1 <= minimum <= initial <= maximum, got minimum 2, initial 1 and maximum 128"),
         (lambda: AdaptiveInterval(200), "got minimum 2, initial 200 and maximum 128"),
         (lambda: AdaptiveInterval(8, minimum=0), "got minimum 0, initial 8"),
@@ -225,7 +217,7 @@ def test_a_restored_schedule_goes_on_identically(make):
     restored.load_state_dict(json.loads(json.dumps(schedule.state_dict())))
     for values in ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], [1, 1, 1, 1, 1.3]):
         assert next_interval(schedule, values) == next_interval(restored, values)
-        assert schedule.memory_iterations(8) == restored.memory_iterations(8)
+        assert schedule.adapted == restored.adapted
 
 
 @pytest.mark.parametrize("make", ALL, ids=NAMES)

@@ -94,29 +94,9 @@ def test_the_reference_keeps_its_interval_when_it_is_not_adaptive():
     assert next_interval(ReferenceInterval(8, adaptive=False), [1, 1, 1, 1, 2]) == 8
 
 
-def test_memory_iterations_are_the_whole_part_of_the_ratio():
-    schedule = ReferenceInterval(8, initial_memory_iterations=6)
-    assert schedule.memory_iterations(8) == 6
-    next_interval(schedule, [*LEVEL, 1.6])  # 8 / 1.6 = 5
-    assert schedule.memory_iterations(5) == 3  # 5 * 6 / 8 = 3.75
-
-
-def test_memory_iterations_can_reach_zero():
-    schedule = ReferenceInterval(8, initial_memory_iterations=2)
-    next_interval(schedule, [*LEVEL, 4])
-    assert (schedule.interval, schedule.memory_iterations(2)) == (2, 0)
-
-
-def test_memory_iterations_of_the_reference_are_planned_whatever_passed():
-    assert ReferenceInterval(8).memory_iterations(16) == 8
-
-
-def test_the_reference_divides_the_movement_by_the_interval_whatever_passed():
-    assert ReferenceInterval(8).learning_iterations(16) == 8
-
-
 def test_a_new_experience_starts_the_reference_anew():
-    schedule = ReferenceInterval(8, initial_memory_iterations=4)
+    schedule = ReferenceInterval(8)
     next_interval(schedule, [*LEVEL, 4])
+    assert (schedule.interval, schedule.adapted) == (2, True)
     schedule.start()
-    assert (schedule.interval, schedule.memory_iterations(8)) == (8, 4)
+    assert (schedule.interval, schedule.adapted) == (8, False)

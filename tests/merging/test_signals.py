@@ -6,8 +6,9 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from views import merged, observed
 
-from avalanche_aim.merging import PRESETS, ForgettingSignal, LearningSignal
+from avalanche_aim.merging import PRESETS, Activations, ForgettingSignal, LearningSignal
 
 LOSSES = st.lists(st.floats(0, 10), max_size=40)
 
@@ -15,13 +16,12 @@ LOSSES = st.lists(st.floats(0, 10), max_size=40)
 def learning(*values: float, window: int | None = None) -> LearningSignal:
     signal = LearningSignal(window)
     for value in values:
-        signal.update(value, 1)
+        signal.update(merged(value, 1))
     return signal
 
 
 def forgetting(preset: str, interval: int | None) -> ForgettingSignal:
-    chosen = PRESETS[preset]
-    signal = ForgettingSignal(chosen.threshold_factor, extra_losses=chosen.extra_losses)
+    signal = PRESETS[preset].make("forgetting")
     signal.start(interval)
     return signal
 
@@ -29,13 +29,23 @@ def forgetting(preset: str, interval: int | None) -> ForgettingSignal:
 def collected_before_threshold(signal: ForgettingSignal) -> int:
     count = 0
     while signal.threshold is None:
-        signal.update(1.0)
+        signal.update(observed(1.0))
         count += 1
     return count
 
 
 def test_the_learning_signal_is_the_movement_per_iteration():
-    assert LearningSignal().update(12.0, 8) == 1.5
+    assert LearningSignal().update(merged(12.0, 8)) == 1.5
+
+
+def test_the_movement_is_divided_by_the_interval_in_force_where_the_published_code_does_so():
+    assert LearningSignal(None, "planned").update(merged(16.0, elapsed=16, interval=8)) == 2.0
+    assert LearningSignal(None, "planned").update(merged(16.0, elapsed=16, interval=None)) == 1.0
+
+
+def test_an_unknown_divisor_is_refused():
+    with pytest.raises(ValueError, match="divided_by: expected 'passed' or 'planned', got 'due'"):
+        LearningSignal(5, "due")
 
 
 def test_the_window_keeps_the_last_signals_oldest_first():
@@ -105,7 +115,7 @@ def test_a_share_given_as_a_float_is_as_exact_as_a_fraction(share):
 @pytest.mark.parametrize(("preset", "losses"), [("paper", [1, 2, 3, 4, 5]), ("reference", [1, 2, 3, 4, 5, 9])])
 def test_the_threshold_is_the_factor_times_the_mean_of_the_collected_losses(preset, losses):
     signal = forgetting(preset, 8)  # floor(2/3 * 8) = 5
-    statuses = [signal.update(loss) for loss in losses]
+    statuses = [signal.update(observed(loss)) for loss in losses]
     assert statuses == ["collecting"] * len(losses)
     assert signal.threshold == pytest.approx(2.0 * sum(losses) / len(losses))
 
@@ -113,35 +123,35 @@ def test_the_threshold_is_the_factor_times_the_mean_of_the_collected_losses(pres
 def test_later_losses_leave_the_threshold_alone():
     signal = forgetting("paper", 3)
     for loss in (1.0, 3.0, 100.0, 0.0):
-        signal.update(loss)
+        signal.update(observed(loss))
     assert signal.threshold == 4.0
 
 
 def test_a_loss_equal_to_the_threshold_is_an_activation():
     signal = forgetting("paper", 3)
-    signal.update(1.0), signal.update(1.0)
-    assert signal.update(2.0) == "active"
+    signal.update(observed(1.0)), signal.update(observed(1.0))
+    assert signal.update(observed(2.0)) == "active"
     assert signal.activations == 1
 
 
 def test_a_loss_below_the_threshold_is_quiet():
     signal = forgetting("paper", 3)
-    signal.update(1.0), signal.update(1.0)
-    assert signal.update(1.9999999) == "quiet"
+    signal.update(observed(1.0)), signal.update(observed(1.0))
+    assert signal.update(observed(1.9999999)) == "quiet"
     assert signal.activations == 0
 
 
 def test_the_loss_that_completes_the_threshold_is_not_compared_with_it():
     signal = ForgettingSignal(factor=0.5)
     signal.start(1)
-    assert signal.update(4.0) == "collecting"
+    assert signal.update(observed(4.0)) == "collecting"
     assert (signal.threshold, signal.activations, signal.compared) == (2.0, 0, 0)
 
 
 def test_the_share_of_activations_is_among_the_compared_iterations_only():
     signal = forgetting("paper", 3)
     for loss in (1.0, 1.0, 5.0, 0.0, 0.0, 5.0):
-        signal.update(loss)
+        signal.update(observed(loss))
     assert signal.share_active == 0.5
 
 
@@ -155,23 +165,33 @@ def test_a_forced_activation_counts_and_says_so():
     assert (signal.activations, signal.status) == (1, "forced")
 
 
+def test_a_signal_of_ones_own_counts_what_it_observes():
+    class Conflict(Activations):
+        def update(self, observation):
+            return self.count(observation.gradient_cosine < 0)
+
+    signal = Conflict()
+    assert [signal.update(observed(1.0, gradient_cosine=cosine)) for cosine in (0.5, -0.5)] == ["quiet", "active"]
+    assert (signal.activations, signal.share_active) == (1, 0.5)
+
+
 def test_without_a_planned_interval_there_is_never_a_threshold():
     signal = forgetting("paper", None)
-    assert {signal.update(1e9) for _ in range(500)} == {"collecting"}
+    assert {signal.update(observed(1e9)) for _ in range(500)} == {"collecting"}
     assert signal.threshold is None
 
 
 def test_a_new_interval_starts_the_forgetting_signal_anew():
     signal = forgetting("paper", 3)
     for loss in (1.0, 1.0, 5.0):
-        signal.update(loss)
+        signal.update(observed(loss))
     signal.start(6)
     assert signal.state_dict() == forgetting("paper", 6).state_dict()
 
 
 @pytest.mark.parametrize("factor", [0, -1.0, float("nan")])
 def test_a_factor_that_is_not_positive_is_refused(factor):
-    with pytest.raises(ValueError, match="threshold factor: expected a positive number"):
+    with pytest.raises(ValueError, match="factor: expected a positive multiple"):
         ForgettingSignal(factor)
 
 
@@ -185,9 +205,9 @@ def test_a_collected_share_outside_its_range_is_refused(share):
 def test_a_restored_forgetting_signal_goes_on_identically(before, after):
     signal, restored = forgetting("reference", 12), ForgettingSignal(extra_losses=1)
     for loss in before:
-        signal.update(loss)
+        signal.update(observed(loss))
     restored.load_state_dict(json.loads(json.dumps(signal.state_dict())))
-    assert [signal.update(loss) for loss in after] == [restored.update(loss) for loss in after]
+    assert [signal.update(observed(loss)) for loss in after] == [restored.update(observed(loss)) for loss in after]
     assert signal.state_dict() == restored.state_dict()
 
 
@@ -196,14 +216,14 @@ def test_a_restored_learning_signal_goes_on_identically(before, after):
     signal, restored = learning(*before, window=5), LearningSignal(5)
     restored.load_state_dict(json.loads(json.dumps(signal.state_dict())))
     for value in after:
-        assert signal.update(value, 3) == restored.update(value, 3)
+        assert signal.update(merged(value, 3)) == restored.update(merged(value, 3))
     assert signal.state_dict() == restored.state_dict()
 
 
 def test_a_saved_state_is_not_changed_by_going_on():
     signal = learning(1, 2)
     state = signal.state_dict()
-    signal.update(3, 1)
+    signal.update(merged(3, 1))
     assert state == {"values": [1, 2]}
 
 

@@ -110,7 +110,7 @@ def test_a_merge_that_is_given_up_counts_for_no_diagnosis(train):
         loss = nn.functional.cross_entropy(output, target)
         return loss * float("nan") if torch.is_grad_enabled() and len(target) == 5 else loss
 
-    plugin = merging(weights=FixedWeights(0.4, 0.6), memory_batch_size=5)
+    plugin = merging(weights=FixedWeights(0.4, 0.6), rehearsal={"batch_size": 5})
     messages = warned(train, plugin, optimizer=frozen, criterion=criterion)
     assert ["given up" in message for message in messages] == [True]
     assert {(merge.merged, merge.kept, merge.diagnosis) for merge in plugin.history.merges} == {(False, None, "")}

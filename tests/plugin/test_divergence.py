@@ -9,8 +9,10 @@ from avalanche.training.plugins import SupervisedPlugin
 from plugin_runs import ITERATIONS, MEMORY_BATCH, Snapshots, merging, state_of
 
 from avalanche_aim import AIMMergingPlugin
-from avalanche_aim.merging import FixedInterval
-from avalanche_aim.training.divergence import LOOK_EVERY, DivergenceCheck, all_finite
+from avalanche_aim.merging import FixedInterval, fusion
+from avalanche_aim.merging.rollback import LOOK_EVERY
+from avalanche_aim.merging.task_vectors import all_finite
+from avalanche_aim.training.divergence import DivergenceCheck
 
 
 class Spoiled(SupervisedPlugin):
@@ -36,9 +38,9 @@ class BrokenBatch(Spoiled):
             strategy.mbatch[0].fill_(math.nan)
 
 
-def spoiled_run(train, iterations, *, spoiled=Spoiled, **settings):
+def spoiled_run(train, iterations, *, spoiled=Spoiled, rehearsal=None, **settings):
     """Return plugin, strategy, the snapshots after the plugin and its warnings; one merge every four iterations."""
-    plugin = merging(**{"memory_batch_size": MEMORY_BATCH} | settings)
+    plugin = merging(rehearsal={"batch_size": MEMORY_BATCH, **(rehearsal or {})}, **settings)
     after = Snapshots()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -54,7 +56,7 @@ def finite(state):
 @pytest.mark.parametrize("kind", ["shared", "fresh", "own"])
 def test_weights_go_back_to_those_of_the_last_merge(train, spoiled, kind, same):
     at = ITERATIONS + 5  # the last merge was at the fourth iteration of this experience
-    plugin, strategy, after, said = spoiled_run(train, [at], spoiled=spoiled, memory_optimizer=kind)
+    plugin, strategy, after, said = spoiled_run(train, [at], spoiled=spoiled, rehearsal={"optimizer": kind})
     weights = [name for name, _ in strategy.model.named_parameters()]
     for name in weights:
         assert same(after.states[at][name], after.states[ITERATIONS + 3][name])
@@ -67,7 +69,7 @@ def test_weights_go_back_to_those_of_the_last_merge(train, spoiled, kind, same):
 
 
 def test_a_spoiled_iteration_that_is_not_monitored_is_noticed_at_the_next_one_that_is(train):
-    plugin, _, after, said = spoiled_run(train, [ITERATIONS], schedule=FixedInterval(8), monitor_every=3)
+    plugin, _, after, said = spoiled_run(train, [ITERATIONS], schedule=FixedInterval(8), rehearsal={"monitor_every": 3})
     assert len(said) == 1
     assert [finite(state) for state in after.states[ITERATIONS : ITERATIONS + 4]] == [False, False, True, True]
     assert plugin.history.iterations[0].status == "rolled back"
@@ -79,7 +81,7 @@ def test_a_spoiled_last_iteration_is_noticed_before_the_next_experience(train):
             self.states.append(state_of(strategy.model))
 
     end = End()
-    plugin = merging(schedule=FixedInterval(5), monitor_every=5)
+    plugin = merging(schedule=FixedInterval(5), rehearsal={"monitor_every": 5})
     with pytest.warns(UserWarning, match="non-finite by iteration 12 of experience 1"):
         train(Spoiled([2 * ITERATIONS - 1]), plugin, end)
     assert all(finite(state) for state in end.states[-2:])
@@ -93,7 +95,7 @@ def test_the_fourth_time_in_an_experience_ends_the_training_with_finite_weights(
     ):
         train(seen, Spoiled(range(ITERATIONS, 99)), plugin)
     assert len(plugin.history.iterations) == 3
-    assert all_finite(plugin._weights)
+    assert all_finite(plugin.merging.weights)
 
 
 def test_every_experience_may_go_back_anew(train):
@@ -137,8 +139,6 @@ def test_all_finite_sees_one_number_in_any_tensor():
 
 @pytest.mark.parametrize("kind", ["shared", "fresh", "own"])
 def test_a_merge_that_is_not_finite_is_taken_back(train, kind, same, monkeypatch):
-    from avalanche_aim import plugin as module
-
     def overflow(weights, *others):
         merged(weights, *others)
         if not done:
@@ -146,9 +146,9 @@ def test_a_merge_that_is_not_finite_is_taken_back(train, kind, same, monkeypatch
                 weights[1][0] = math.inf
         done.append(True)
 
-    merged, done = module.merge_, []
-    monkeypatch.setattr(module, "merge_", overflow)
-    plugin = merging(memory_optimizer=kind)
+    merged, done = fusion.merge_, []
+    monkeypatch.setattr(fusion, "merge_", overflow)
+    plugin = merging(rehearsal={"optimizer": kind})
     before, after = Snapshots(), Snapshots()
     with pytest.warns(UserWarning, match="the merge was not finite; that merge was given up"):
         strategy = train(before, plugin, after)

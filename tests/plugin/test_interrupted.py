@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from avalanche_aim import GradientStep
-from avalanche_aim import plugin as plugin_module
-from avalanche_aim.merging import FixedInterval
+from avalanche_aim.merging import FixedInterval, fusion
 from avalanche_aim.training.out_of_memory import halving, is_out_of_memory
 
 
@@ -71,7 +70,7 @@ def test_an_end_in_the_middle_of_the_plugin_s_work_leaves_all_as_before_it(
     train, call, gradient, action, error, kind, same
 ):
     seen = Remember()
-    plugin = merging(memory_batch_size=MEMORY_BATCH, memory_optimizer=kind)
+    plugin = merging(rehearsal={"batch_size": MEMORY_BATCH, "optimizer": kind})
     with pytest.raises(error):
         train(seen, plugin, criterion=AtMemory(call, gradient, action))
     check(seen, same)
@@ -86,7 +85,7 @@ def test_an_interrupt_while_weights_are_written_leaves_those_before_the_merge(tr
                 weight.zero_()
         interrupt()
 
-    monkeypatch.setattr(plugin_module, "merge_", half)
+    monkeypatch.setattr(fusion, "merge_", half)
     seen = Remember()
     with pytest.raises(KeyboardInterrupt):
         train(seen, merging())
@@ -95,7 +94,7 @@ def test_an_interrupt_while_weights_are_written_leaves_those_before_the_merge(tr
 
 def test_training_goes_on_after_an_interrupted_merge(train, three_tasks):
     seen = Remember()
-    plugin = merging(memory_batch_size=MEMORY_BATCH)
+    plugin = merging(rehearsal={"batch_size": MEMORY_BATCH})
     with pytest.raises(KeyboardInterrupt):
         train(seen, plugin, criterion=AtMemory(3, True, interrupt))
     seen.strategy.train(three_tasks.train_stream[1])
@@ -164,8 +163,8 @@ class Limit(SupervisedPlugin):
         strategy.model.most = {True: 99, False: 99}
 
 
-def limited_run(train, limit, model=Limited, steps=(), **settings):
-    plugin = merging(FixedInterval(6), **{"memory_batch_size": 8} | settings)
+def limited_run(train, limit, model=Limited, steps=()):
+    plugin = merging(FixedInterval(6), rehearsal={"batch_size": 8})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         strategy = train(*steps, limit, plugin, model=model)

@@ -20,7 +20,7 @@ def partly_frozen():
 
 @pytest.mark.parametrize("kind", ["shared", "fresh", "own"])
 def test_a_merge_touches_no_frozen_weight_and_no_buffer(train, kind):
-    plugin = merging(memory_optimizer=kind)
+    plugin = merging(rehearsal={"optimizer": kind})
     before, after = watched(train, plugin, model=partly_frozen)
     trainable = {name for name, weight in partly_frozen().named_parameters() if weight.requires_grad}
     positions = merge_positions(plugin)
@@ -54,7 +54,7 @@ def test_weights_zero_and_zero_go_back_to_the_previous_merge(train):
 
 
 def test_without_memory_iterations_a_merge_shortens_the_step_of_the_new_task(train):
-    plugin = merging(FixedInterval(ITERATIONS, memory_ratio=0.0), weights=FixedWeights(0.25, 0.75))
+    plugin = merging(FixedInterval(ITERATIONS), rehearsal={"ratio": 0.0}, weights=FixedWeights(0.25, 0.75))
     before, after = watched(train, plugin, model=lambda: nn.Linear(8, 6))
     for experience, position in enumerate(merge_positions(plugin), start=1):
         start, end = after.starts[experience]["weight"], before.states[position]["weight"]
@@ -72,7 +72,7 @@ def test_the_learning_signal_is_the_movement_since_the_previous_merge_per_iterat
 
 
 def test_fine_tuning_on_the_memory_lowers_its_loss(train):
-    plugin = merging(OncePerTask(memory_ratio=3.0))
+    plugin = merging(OncePerTask(), rehearsal={"ratio": 3.0})
     train(plugin)
     assert all(merge.memory_loss_after < merge.memory_loss_before for merge in plugin.history.merges)
 
@@ -97,7 +97,7 @@ def test_only_the_shared_choice_changes_the_training_state_of_the_optimizer(trai
         def after_training_iteration(self, strategy, **kwargs):
             states.append(deepcopy(strategy.optimizer.state_dict()["state"]))
 
-    plugin = merging(memory_optimizer=kind)
+    plugin = merging(rehearsal={"optimizer": kind})
     train(Look(), plugin, Look())
     for position in merge_positions(plugin):
         assert same(states[2 * position], states[2 * position + 1]) == untouched

@@ -49,7 +49,7 @@ def test_a_memory_batch_carries_the_task_labels_of_its_examples(train, with_task
                 labels.append(set(task_labels.tolist()))
             return super().forward(x, task_labels)
 
-    train(merging(memory_batch_size=MEMORY_BATCH), model=Labelled, stream=with_tasks)
+    train(merging(rehearsal={"batch_size": MEMORY_BATCH}), model=Labelled, stream=with_tasks)
     half = len(labels) // 2
     assert set().union(*labels[:half]) == {0}
     assert set().union(*labels[half:]) == {0, 1}
@@ -57,7 +57,7 @@ def test_a_memory_batch_carries_the_task_labels_of_its_examples(train, with_task
 
 @pytest.mark.parametrize("kind", ["shared", "fresh", "own"])
 def test_a_classifier_that_grows_is_merged_as_it_has_grown(train, kind):
-    plugin = merging(memory_optimizer=kind)
+    plugin = merging(rehearsal={"optimizer": kind})
     before, after = watched(train, plugin, model=lambda: nn.Sequential(nn.Linear(8, 16), IncrementalClassifier(16)))
     positions = merge_positions(plugin)
     assert [len(after.states[position]["1.classifier.bias"]) for position in positions] == [4, 4, 4, 6, 6, 6]
@@ -73,7 +73,7 @@ def test_a_custom_criterion_gives_every_loss(train):
         sizes.append(len(target))
         return functional.cross_entropy(output, target, label_smoothing=0.1)
 
-    plugin = merging(memory_batch_size=MEMORY_BATCH)
+    plugin = merging(rehearsal={"batch_size": MEMORY_BATCH})
     train(plugin, criterion=criterion)
     memory_iterations = sum(merge.memory_iterations for merge in plugin.history.merges)
     assert sizes.count(8) == 3 * ITERATIONS

@@ -33,9 +33,10 @@ class FailingLoss:
         return loss * self.value if call in self.failing[rehearsing] else loss
 
 
-def failing_run(train, criterion, **settings):
+def failing_run(train, criterion, kind="own", **settings):
     """Return the plugin, the snapshots around it and the warnings that it gave."""
-    plugin = merging(memory_batch_size=MEMORY_BATCH, **settings)
+    rehearsal = {"batch_size": MEMORY_BATCH, "optimizer": kind, **settings.pop("rehearsal", {})}
+    plugin = merging(rehearsal=rehearsal, **settings)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         before, after = watched(train, plugin, criterion=criterion)
@@ -65,14 +66,14 @@ def test_losses_that_are_not_finite_are_warned_about_once(train):
 
 @pytest.mark.filterwarnings("ignore:AIMMerging")
 def test_a_run_whose_historical_losses_are_never_finite_is_a_plain_run(train, same):
-    strategy = train(merging(memory_batch_size=MEMORY_BATCH), criterion=FailingLoss(monitored=range(99)))
+    strategy = train(merging(rehearsal={"batch_size": MEMORY_BATCH}), criterion=FailingLoss(monitored=range(99)))
     assert same(everything(strategy), everything(train()))
 
 
 @pytest.mark.parametrize("kind", ["shared", "fresh", "own"])
 @pytest.mark.parametrize("failing", [0, 2, 3])
 def test_the_trained_weights_stay_where_a_memory_loss_is_not_finite(train, kind, failing, same):
-    plugin, before, after, warned = failing_run(train, FailingLoss(rehearsed=[failing]), memory_optimizer=kind)
+    plugin, before, after, warned = failing_run(train, FailingLoss(rehearsed=[failing]), kind=kind)
     position = merge_positions(plugin)[0]
     assert not plugin.history.merges[0].merged
     assert same(before.states[position], after.states[position])
@@ -81,7 +82,7 @@ def test_the_trained_weights_stay_where_a_memory_loss_is_not_finite(train, kind,
 
 @pytest.mark.parametrize("kind", ["shared", "fresh", "own"])
 def test_a_memory_loss_that_is_not_finite_does_not_spoil_the_rest_of_the_run(train, kind):
-    plugin, _, after, _ = failing_run(train, FailingLoss(rehearsed=[1]), memory_optimizer=kind)
+    plugin, _, after, _ = failing_run(train, FailingLoss(rehearsed=[1]), kind=kind)
     assert all(bool(value.isfinite().all()) for value in after.states[-1].values())
     assert [merge.merged for merge in plugin.history.merges] == [False, True, True, True, True, True]
 
@@ -96,7 +97,7 @@ def test_the_trained_weights_stay_where_fine_tuning_ends_in_weights_that_are_not
             return loss + (output.sum() * 0).sqrt()  # finite, but its gradient is not
 
     plugin, before, after, _ = failing_run(
-        train, BadGradient(), memory_optimizer=kind, schedule=FixedInterval(4, memory_ratio=0.25)
+        train, BadGradient(), kind=kind, schedule=FixedInterval(4), rehearsal={"ratio": 0.25}
     )
     position = merge_positions(plugin)[0]
     assert plugin.history.merges[0].memory_iterations == 1

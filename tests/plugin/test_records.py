@@ -18,7 +18,7 @@ def test_every_iteration_of_the_later_experiences_is_recorded_once(train):
 
 
 def test_merges_and_iterations_agree(train):
-    plugin = merging(AdaptiveInterval(3, cold_start=1), threshold_factor=0.9)
+    plugin = merging(AdaptiveInterval(3, cold_start=1), forgetting={"factor": 0.9})
     train(plugin)
     merges = plugin.history.merges
     iterations = {(record.experience, record.iteration): record for record in plugin.history.iterations}
@@ -46,7 +46,7 @@ def test_the_training_loss_is_recorded_as_it_was(train):
 
 
 def test_a_loss_is_active_exactly_from_the_threshold_on(train):
-    plugin = merging(FixedInterval(6), threshold_factor=0.9)
+    plugin = merging(FixedInterval(6), forgetting={"factor": 0.9})
     train(plugin)
     compared = [record for record in plugin.history.iterations if record.status in ("active", "quiet")]
     assert {record.active for record in compared} == {True, False}

@@ -7,7 +7,17 @@ from plugin_runs import NEVER, everything, merging, state_of
 from torch import nn
 
 from avalanche_aim import AIMMergingPlugin, RehearsalMemory
-from avalanche_aim.merging import PRESETS, FixedInterval, OncePerTask, SignalWeights
+from avalanche_aim.merging import (
+    PRESETS,
+    AdaptiveInterval,
+    FixedInterval,
+    FixedWeights,
+    OncePerTask,
+    RandomInterval,
+    ReferenceInterval,
+    ReferenceWeights,
+)
+from avalanche_aim.rehearsal import Rehearsal
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -19,26 +29,44 @@ def test_every_preset_merges_out_of_the_box(train, preset):
     assert all(bool(weight.isfinite().all()) for weight in strategy.model.parameters())
 
 
-def test_settings_given_replace_those_of_the_preset():
+def test_settings_given_change_the_presets_own_parts():
     plugin = AIMMergingPlugin(
         "reference",
-        FixedInterval(4),
-        weights=SignalWeights(0.2),
-        window=7,
-        threshold_factor=1.2,
-        memory_optimizer="fresh",
-        memory_lr_factor=2.0,
-        max_grad_norm=5.0,
-        monitor_mode="eval",
-        memory_batch_size=3,
+        schedule={"initial": 4},
+        weights={"long_interval": 50},
+        learning={"window": 7},
+        forgetting={"factor": 1.2},
+        rehearsal={"optimizer": "fresh", "lr_factor": 2.0, "max_grad_norm": 5.0, "monitor": "eval", "batch_size": 3},
+        diagnosis={"merges": 6},
     )
     controller, rehearsal = plugin.controller, plugin.rehearsal
-    assert isinstance(controller.schedule, FixedInterval)
-    assert controller.weights == SignalWeights(0.2)
-    assert (controller.learning.window, controller.forgetting.factor) == (7, 1.2)
+    assert isinstance(controller.schedule, ReferenceInterval) and controller.schedule.initial == 4
+    assert controller.weights == ReferenceWeights(50)
+    assert (controller.learning.window, controller.learning.divided_by) == (7, "planned")
+    assert (controller.forgetting.factor, controller.forgetting.extra_losses) == (1.2, 1)
     assert (rehearsal.fine_tuning.state, rehearsal.fine_tuning.max_grad_norm) == ("fresh", 5.0)
-    assert rehearsal.fine_tuning.lr_factor == 2.0
-    assert (rehearsal.monitor_in_eval, rehearsal.batch_size) == (True, 3)
+    assert (rehearsal.fine_tuning.lr_factor, rehearsal.plan.per) == (2.0, "planned")
+    assert (rehearsal.monitor, rehearsal.batch_size) == ("eval", 3)
+
+
+def test_a_name_chooses_a_part_of_another_kind_with_its_own_settings():
+    plugin = AIMMergingPlugin("reference", schedule={"name": "random", "mean": 5}, weights="fixed", rule="ties")
+    assert isinstance(plugin.controller.schedule, RandomInterval) and plugin.controller.schedule.mean == 5
+    assert plugin.controller.weights == FixedWeights()
+
+
+def test_an_object_replaces_a_part_whole():
+    schedule, rehearsal = FixedInterval(4), Rehearsal(hold_out=0.5)
+    plugin = AIMMergingPlugin("economical", schedule=schedule, rehearsal=rehearsal)
+    assert plugin.controller.schedule is schedule
+    assert plugin.rehearsal is rehearsal
+    assert (rehearsal.plan.ratio, rehearsal.fine_tuning.lr_factor) == (1.0, 1.0)
+
+
+def test_another_schedule_leaves_the_economical_rehearsal_as_it_is():
+    plugin = AIMMergingPlugin("economical", schedule=FixedInterval(8))
+    assert (plugin.rehearsal.plan.ratio, plugin.rehearsal.fine_tuning.lr_factor) == (0.2, 4.0)
+    assert plugin.rehearsal.plan.memory_iterations(8, 8, False) == 2
 
 
 def test_once_per_task_merges_exactly_once_in_each_later_experience(train):
@@ -100,7 +128,13 @@ def test_an_unknown_preset_is_refused():
         AIMMergingPlugin("best")
 
 
-@pytest.mark.parametrize("schedule", [8, "fixed", FixedInterval])
+@pytest.mark.parametrize("name", ["", None, "papr"])
+def test_no_name_of_a_preset_is_taken_for_the_default(name):
+    with pytest.raises(ValueError, match="preset: expected one of"):
+        AIMMergingPlugin(name)
+
+
+@pytest.mark.parametrize("schedule", [8, FixedInterval])
 def test_a_schedule_of_the_wrong_type_is_refused(schedule):
     with pytest.raises(TypeError, match=r"schedule: expected a Schedule such as AdaptiveInterval\(\)"):
         AIMMergingPlugin(schedule=schedule)
@@ -111,16 +145,25 @@ def test_a_schedule_of_the_wrong_type_is_refused(schedule):
     [
         ("memory", 1.5, "memory: expected a fraction"),
         ("memory", -1, "memory: expected a count"),
-        ("window", 1, "window: expected at least 2"),
-        ("window", 0, "window: expected at least 2"),
-        ("threshold_factor", 0.0, "threshold factor: expected a positive number"),
-        ("memory_optimizer", "adam", "memory_optimizer: expected one of"),
-        ("memory_batch_size", 0, "memory_batch_size: expected at least 1"),
-        ("memory_batch_size", None, "memory_batch_size: expected at least 1 example, or a share .* got None"),
-        ("monitor_batch_size", "4", "monitor_batch_size: expected at least 1 example, or a share .* got '4'"),
-        ("memory_lr_factor", 0.0, "memory_lr_factor: expected a positive multiple"),
-        ("max_grad_norm", 0.0, "max_grad_norm: expected a positive number"),
-        ("monitor_mode", "test", "monitor_mode: expected 'eval' or 'train', got 'test'"),
+        ("learning", {"window": 1}, "window: expected at least 2"),
+        ("learning", {"window": 0}, "window: expected at least 2"),
+        ("learning", {"windw": 3}, "learning: expected some of window, divided_by, got windw"),
+        ("learning", "trend", "learning: expected settings or an object, since it has one kind only"),
+        ("forgetting", {"factor": 0.0}, "factor: expected a positive multiple"),
+        ("schedule", "", "schedule: expected one of adaptive, reference, fixed, random, once, got the name ''"),
+        ("schedule", {"name": "once", "n": 3}, "schedule: expected no setting, got n"),
+        ("rule", "tis", "rule: expected one of interpolate, ties, dare, got the name 'tis'"),
+        ("rule", {"density": 0.5}, "rule: expected no setting, got density"),
+        ("slow", {"decay": 0.5}, r"slow: expected a name of exponential, tail beside \['decay'\]"),
+        ("rehearsal", {"optimizer": "adam"}, "optimizer: expected one of"),
+        ("rehearsal", {"batch_size": 0}, "batch_size: expected at least 1"),
+        ("rehearsal", {"batch_size": None}, "batch_size: expected at least 1 example, or a share .* got None"),
+        ("rehearsal", {"monitor_batch_size": "4"}, "monitor_batch_size: expected at least 1 example, .* got '4'"),
+        ("rehearsal", {"lr_factor": 0.0}, "lr_factor: expected a positive multiple"),
+        ("rehearsal", {"max_grad_norm": 0.0}, "max_grad_norm: expected a positive number"),
+        ("rehearsal", {"monitor": "test"}, "monitor: expected 'eval' or 'train', got 'test'"),
+        ("rehearsal", {"hold_out": 1.0}, r"hold_out: expected a share of the memory in \[0, 1\), got 1.0"),
+        ("seed", -1, "seed: expected a whole number of 0 or more, got -1"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(setting, value, message):
@@ -128,11 +171,24 @@ def test_a_setting_out_of_range_is_refused(setting, value, message):
         AIMMergingPlugin(**{setting: value})
 
 
+@pytest.mark.parametrize("rehearsal", [None, Rehearsal(RehearsalMemory(3))])
+def test_a_memory_beside_a_rehearsal_that_takes_none_is_refused(rehearsal):
+    with pytest.raises(ValueError, match="memory: expected none beside"):
+        AIMMergingPlugin(memory=8, rehearsal=rehearsal)
+
+
+def test_one_rehearsal_in_two_plugins_is_refused():
+    rehearsal = Rehearsal()
+    AIMMergingPlugin(rehearsal=rehearsal)
+    with pytest.raises(ValueError, match="rehearsal: expected an object of its own for each plugin"):
+        AIMMergingPlugin(rehearsal=rehearsal)
+
+
 def test_monitoring_every_few_iterations_takes_and_records_only_those_losses(train):
-    plugin = merging(FixedInterval(12), monitor_every=4, monitor_batch_size=3)
+    plugin = merging(FixedInterval(12), rehearsal={"monitor_every": 4, "monitor_batch_size": 3})
     sizes = []
     drawn = plugin.memory.batch
-    plugin.memory.batch = lambda size, generator: sizes.append(size) or drawn(size, generator)
+    plugin.memory.batch = lambda size, *rest: sizes.append(size) or drawn(size, *rest)
     train(plugin)
     assert [r.iteration for r in plugin.history.iterations] == [4, 8, 12] * 2
     assert sizes == ([3] * 3 + [8] * 12) * 2
@@ -140,17 +196,17 @@ def test_monitoring_every_few_iterations_takes_and_records_only_those_losses(tra
 
 
 @pytest.mark.parametrize("size", [0, -1, 0.0, 1.5, float("nan")])
-@pytest.mark.parametrize("name", ["memory_batch_size", "monitor_batch_size"])
+@pytest.mark.parametrize("name", ["batch_size", "monitor_batch_size"])
 def test_a_batch_size_out_of_range_is_refused(name, size):
     with pytest.raises(ValueError, match=f"{name}: expected .* got {size}"):
-        AIMMergingPlugin(**{name: size})
+        AIMMergingPlugin(rehearsal={name: size})
 
 
 def test_the_economical_preset_takes_a_fraction_of_the_passes(train):
-    plugin = merging(preset="economical", schedule=PRESETS["economical"].schedule())
+    plugin = merging(AdaptiveInterval(), preset="economical")
     sizes = []
     drawn = plugin.memory.batch
-    plugin.memory.batch = lambda size, generator: sizes.append(size) or drawn(size, generator)
+    plugin.memory.batch = lambda size, *rest: sizes.append(size) or drawn(size, *rest)
     train(plugin, epochs=4)
     assert [(m.elapsed, m.memory_iterations) for m in plugin.history.merges] == [(8, 2)] * 4
     assert sorted(sizes) == [2] * 8 + [8] * 8  # monitoring takes a quarter of the training batch

@@ -33,7 +33,7 @@ def test_without_a_memory_nothing_ever_happens(train, same):
 
 @pytest.mark.parametrize("kind", ["fresh", "own"])
 def test_merges_that_keep_all_of_the_new_and_none_of_the_past_leave_training_bit_for_bit(train, kind, same):
-    plugin = merging(weights=FixedWeights(1.0, 0.0), memory_optimizer=kind)
+    plugin = merging(weights=FixedWeights(1.0, 0.0), rehearsal={"optimizer": kind})
     assert same(everything(train(plugin)), everything(train()))
     assert len(plugin.history.merges) == 6
 

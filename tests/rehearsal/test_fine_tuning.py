@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from avalanche_aim.merging import MemoryFineTuning
+from avalanche_aim.rehearsal import MemoryFineTuning
 
 KINDS = ["shared", "fresh", "own"]
 
@@ -204,7 +204,7 @@ def test_the_learning_rates_are_put_back_after_an_error():
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_factor_that_is_no_positive_number_is_refused(factor):
-    with pytest.raises(ValueError, match="memory_lr_factor: expected a positive multiple of the learning rate, got"):
+    with pytest.raises(ValueError, match="lr_factor: expected a positive multiple of the learning rate, got"):
         MemoryFineTuning("own", lr_factor=factor)
 
 

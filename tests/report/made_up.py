@@ -9,10 +9,7 @@ from avalanche_aim.experiments import Configuration, Cost, Failure, Result, RunS
 from avalanche_aim.merging import (
     PRESETS,
     Finding,
-    ForgettingSignal,
     History,
-    LearningSignal,
-    MergeController,
     MergeRecord,
 )
 from avalanche_aim.merging.history import MonitorRecord
@@ -44,9 +41,7 @@ def matrix(strategy: str, tasks: int, chance: random.Random) -> list[list[float 
 
 def history(tasks: int, chance: random.Random, iterations: int = 60) -> History:
     """Return the records of a controller that is fed made-up losses; the first task has no memory."""
-    chosen = PRESETS["paper"]
-    signals = LearningSignal(chosen.window), ForgettingSignal(chosen.threshold_factor, extra_losses=chosen.extra_losses)
-    controller, records = MergeController(chosen.schedule(), chosen.weights, *signals), History()
+    controller, records = PRESETS["paper"].controller(), History()
     for experience in range(1, tasks):
         controller.start()
         for iteration in range(1, iterations + 1):

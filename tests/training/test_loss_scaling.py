@@ -39,7 +39,7 @@ def test_memory_iterations_are_clipped_at_aims_own_norm(train: Train) -> None:
             norms.append(float(torch.nn.utils.get_total_norm(gradients)))
             return super().step(*args, **kwargs)
 
-    plugin = AIMMergingPlugin(schedule=FixedInterval(2), memory=8, max_grad_norm=0.02)
+    plugin = AIMMergingPlugin(schedule=FixedInterval(2), memory=8, rehearsal={"max_grad_norm": 0.02})
     train(
         GradientStep(2, max_grad_norm=0.05), plugin, model=Network, optimizer=lambda weights: Counting(weights, lr=0.1)
     )

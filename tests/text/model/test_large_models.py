@@ -209,7 +209,7 @@ def test_a_model_in_few_bits_has_roughly_the_gradients_of_the_whole(
 def test_an_optimizer_of_8_bits_trains_and_merges(state: Any, tasks: Any, strategy_of: Any) -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes")
     model = LanguageModel.from_pretrained("tiny", lora=False)
-    plugin = AIMMergingPlugin(memory=4, memory_optimizer=state)
+    plugin = AIMMergingPlugin(memory=4, rehearsal={"optimizer": state})
     optimizer = bitsandbytes.optim.AdamW8bit(model.parameters(), lr=1e-3, min_8bit_size=256)
     strategy = strategy_of(model, plugins=[GradientStep(2), plugin], train_epochs=8)
     strategy.optimizer = optimizer

@@ -1,24 +1,15 @@
-"""Which iterations are monitored."""
+"""Which iterations are monitored, and how many memory iterations a merge has."""
 
 import pytest
 
-from avalanche_aim.merging import (
-    AdaptiveInterval,
-    ForgettingSignal,
-    LearningSignal,
-    MergeController,
-    Monitoring,
-    SignalWeights,
-)
+from avalanche_aim.merging import PRESETS, AdaptiveInterval, RehearsalPlan
 
 
 def controller(every=1, relax_below=0.0, interval=12, factor=2.0):
-    chosen = MergeController(
-        AdaptiveInterval(interval),
-        SignalWeights(),
-        LearningSignal(5),
-        ForgettingSignal(factor),
-        Monitoring(every, relax_below),
+    chosen = PRESETS["paper"].controller(
+        schedule=AdaptiveInterval(interval),
+        forgetting={"factor": factor},
+        rehearsal={"monitor_every": every, "relax_below": relax_below},
     )
     chosen.start()
     return chosen
@@ -32,7 +23,7 @@ def watched(chosen, losses):
             seen.append(iteration)
             reason = chosen.observe(next(losses))
         else:
-            reason = chosen.pass_by()
+            reason = chosen.observe()
         if reason:
             return seen, reason
     raise AssertionError("no merge was due")
@@ -79,7 +70,7 @@ def test_an_interval_shorter_than_the_distance_is_monitored_once():
 
 def test_the_state_is_restored():
     chosen, other = controller(every=3), controller(every=3)
-    chosen.watch(), chosen.pass_by()
+    chosen.watch(), chosen.observe()
     other.load_state_dict(chosen.state_dict())
     assert watched(other, [1.0] * 4) == watched(chosen, [1.0] * 4)
 
@@ -87,12 +78,48 @@ def test_the_state_is_restored():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"every": 0}, "monitor_every: expected a whole number"),
-        ({"every": 1.5}, "monitor_every: expected a whole number"),
+        ({"monitor_every": 0}, "monitor_every: expected a whole number"),
+        ({"monitor_every": 1.5}, "monitor_every: expected a whole number"),
+        ({"ratio": -0.5}, "ratio: expected 0 or more .* got -0.5"),
+        ({"ratio": "1"}, "ratio: expected 0 or more .* got '1'"),
+        ({"per": "epoch"}, r"per: expected one of \('passed', 'planned', 'merge'\), got 'epoch'"),
         ({"relax_below": 1.5}, "relax_below: expected a share"),
         ({"relax_below": -0.1}, "relax_below: expected a share"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        Monitoring(**settings)
+        RehearsalPlan(**settings)
+
+
+# Memory iterations
+
+
+@pytest.mark.parametrize(("ratio", "elapsed", "iterations"), [(1.0, 5, 5), (2.0, 3, 6), (0.5, 30, 15), (0.2, 8, 2)])
+def test_memory_iterations_follow_the_iterations_that_passed(ratio, elapsed, iterations):
+    assert RehearsalPlan(ratio).memory_iterations(elapsed, 99, True) == iterations
+
+
+def test_a_merge_has_a_memory_iteration_at_least_unless_it_is_to_have_none():
+    assert [RehearsalPlan(0.2).memory_iterations(n, n, False) for n in (1, 2, 8)] == [1, 1, 2]
+    assert RehearsalPlan(0.0).memory_iterations(8, 8, False) == 0
+
+
+def test_memory_iterations_can_be_as_many_at_every_merge():
+    assert [RehearsalPlan(4, "merge").memory_iterations(n, n, False) for n in (1, 100)] == [4, 4]
+
+
+def test_those_of_the_published_code_are_the_whole_part_of_the_interval_in_force():
+    plan = RehearsalPlan(6 / 8, "planned")
+    assert plan.memory_iterations(16, 8, False) == 6
+    assert plan.memory_iterations(5, 5, True) == 3  # 5 * 6 / 8 = 3.75
+    assert RehearsalPlan(2 / 8, "planned").memory_iterations(2, 2, True) == 0
+
+
+@pytest.mark.parametrize(("interval", "memory"), [(49, 1), (8, 5), (24, 7), (93, 29)])
+def test_the_first_interval_has_exactly_the_memory_iterations_that_its_ratio_was_made_of(interval, memory):
+    assert RehearsalPlan(memory / interval, "planned").memory_iterations(interval, interval, False) == memory
+
+
+def test_without_a_planned_interval_those_that_passed_count():
+    assert RehearsalPlan(0.5, "planned").memory_iterations(30, None, False) == 15

@@ -5,7 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avalanche_aim.merging import kept_share, merge_, movement, restore_, snapshot
+from avalanche_aim.merging import interpolate, kept_share, merge_, movement, restore_, snapshot
+
+
+def interpolate_(weights, previous, trained, alpha_new, alpha_past):
+    merge_(weights, previous, trained, [(alpha_new, alpha_past)] * len(weights), interpolate)
+
 
 NUMBER = st.floats(-1e3, 1e3, width=32)
 TRIPLES = st.lists(st.tuples(NUMBER, NUMBER, NUMBER), min_size=1, max_size=8)  # θ_prev, θ_j, θ_mem of each weight
@@ -23,7 +28,7 @@ def tensors(triples, dtype=torch.float32):
 def test_weights_one_and_zero_without_memory_steps_change_nothing(triples):
     previous, trained, _ = tensors(triples)
     weights = snapshot(trained)
-    merge_(weights, previous, trained, 1.0, 0.0)
+    interpolate_(weights, previous, trained, 1.0, 0.0)
     assert all(torch.equal(w, t) for w, t in zip(weights, trained, strict=True))
 
 
@@ -31,7 +36,7 @@ def test_weights_one_and_zero_without_memory_steps_change_nothing(triples):
 def test_weights_one_and_zero_change_nothing_in_any_precision(dtype):
     previous, trained = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
     weight = trained.clone()
-    merge_([weight], [previous], [trained], 1.0, 0.0)
+    interpolate_([weight], [previous], [trained], 1.0, 0.0)
     assert torch.equal(weight, trained)
 
 
@@ -41,7 +46,7 @@ def test_the_merge_is_as_precise_as_the_weights(dtype):
     previous, trained, weight = (t.to(dtype) for t in (start, start + 0.1 * new, start + 0.1 * new + 0.1 * past))
     exact = previous.double() + 0.6 * (trained.double() - previous.double())
     exact += 0.4 * (weight.double() - trained.double())
-    merge_([weight], [previous], [trained], 0.6, 0.4)
+    interpolate_([weight], [previous], [trained], 0.6, 0.4)
     torch.testing.assert_close(weight.double(), exact, rtol=2 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps)
 
 
@@ -49,7 +54,7 @@ def test_the_merge_is_as_precise_as_the_weights(dtype):
 def test_the_merge_is_previous_plus_the_weighted_task_vectors(triples, alpha_new, alpha_past):
     previous, trained, memory = tensors(triples)
     weights = snapshot(memory)
-    merge_(weights, previous, trained, alpha_new, alpha_past)
+    interpolate_(weights, previous, trained, alpha_new, alpha_past)
     for w, p, t, m in zip(weights, previous, trained, memory, strict=True):
         torch.testing.assert_close(w, p + alpha_new * (t - p) + alpha_past * (m - t), rtol=1e-5, atol=1e-3)
 
@@ -57,7 +62,7 @@ def test_the_merge_is_previous_plus_the_weighted_task_vectors(triples, alpha_new
 @given(TRIPLES)
 def test_weights_zero_and_zero_go_back_to_the_previous_merge(triples):
     previous, trained, memory = tensors(triples)
-    merge_(memory, previous, trained, 0.0, 0.0)
+    interpolate_(memory, previous, trained, 0.0, 0.0)
     for w, p in zip(memory, previous, strict=True):
         torch.testing.assert_close(w, p, rtol=1e-6, atol=1e-3)
 
@@ -73,7 +78,7 @@ def test_bfloat16_weights_keep_small_task_vectors_that_their_own_arithmetic_lose
     naive = previous + 0.6 * (trained - previous) + 0.4 * (weight - trained)
     assert naive.dtype == torch.bfloat16
 
-    merge_([weight], [previous], [trained], 0.6, 0.4)
+    interpolate_([weight], [previous], [trained], 0.6, 0.4)
     error, naive_error = ((t.double() - exact).abs().sum() for t in (weight, naive))
     assert weight.dtype == torch.bfloat16
     assert error < 0.9 * naive_error
@@ -85,14 +90,14 @@ def test_the_merge_writes_in_place_and_nowhere_else():
     storage = torch.arange(6.0)
     weight = storage[2:4]
     previous, trained = torch.zeros(2), torch.tensor([1.0, 1.0])
-    merge_([weight], [previous], [trained], 0.5, 0.5)
+    interpolate_([weight], [previous], [trained], 0.5, 0.5)
     assert storage.tolist() == [0.0, 1.0, 1.0, 1.5, 4.0, 5.0]
     assert (previous.tolist(), trained.tolist()) == ([0.0, 0.0], [1.0, 1.0])
 
 
 def test_the_merge_of_parameters_leaves_no_gradient_history():
     parameter = torch.nn.Parameter(torch.ones(3))
-    merge_([parameter], [torch.zeros(3)], [torch.ones(3)], 0.5, 0.5)
+    interpolate_([parameter], [torch.zeros(3)], [torch.ones(3)], 0.5, 0.5)
     assert parameter.is_leaf
     assert parameter.requires_grad
     assert parameter.tolist() == [0.5] * 3
@@ -137,7 +142,7 @@ def test_the_share_kept_is_taken_over_all_tensors_together():
 def test_the_share_kept_is_the_weight_of_the_new_and_what_the_past_adds_along_it():
     previous, trained, memory = torch.tensor([[0.0, 0.0], [1.0, 1.0], [-1.0, 2.0]])
     weight = memory.clone()  # τ_new = (1, 1), τ_past = (−2, 1): −1 along two
-    merge_([weight], [previous], [trained], 0.6, 0.4)
+    interpolate_([weight], [previous], [trained], 0.6, 0.4)
     assert kept_share([weight], [previous], [trained]) == pytest.approx(0.6 + 0.4 * -1 / 2)
 
 
@@ -181,7 +186,7 @@ def test_restoring_a_snapshot_brings_the_weights_back_in_place(dtype):
     assert [w.data_ptr() for w in weights] == pointers
 
 
-@pytest.mark.parametrize("call", [lambda a, b: movement(a, b), lambda a, b: merge_(a, b, a, 0.5, 0.5)])
+@pytest.mark.parametrize("call", [lambda a, b: movement(a, b), lambda a, b: interpolate_(a, b, a, 0.5, 0.5)])
 def test_lists_of_different_lengths_are_refused(call):
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="expected as many tensors before as after, got 1 and 2"):
         call([torch.ones(1), torch.ones(1)], [torch.ones(1)])

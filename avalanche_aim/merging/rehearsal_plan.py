@@ -1,0 +1,86 @@
+"""How much is rehearsed and monitored, in numbers: the part of a rehearsal that needs no model."""
+
+from typing import Literal, get_args
+
+from .signals import Activations
+from .state import Stateful
+
+Per = Literal["passed", "planned", "merge"]
+
+
+class RehearsalPlan(Stateful):
+    """Says how many memory iterations a merge has, and after each iteration whether the historical loss is taken.
+
+    The paper takes it at every iteration, at almost half the cost of a training step each time. Taken every few
+    iterations, two thirds of the interval's losses still set the threshold; there are fewer of them, and
+    activations come later.
+
+    :param ratio: memory iterations (1.0 in the paper) for each of what ``per`` names, rounded to whole ones and never
+        none unless it is 0.
+    :param per: "passed", iterations that really passed since the last merge; "planned", iterations of the interval in
+        force, rounded down once it has adapted, which may leave none (the published code); "merge", merges.
+    :param monitor_every: iterations from one historical loss to the next; every interval has one at least.
+    :param relax_below: while the last loss was below this share of the threshold, twice as many; 0 for never.
+    :raises ValueError: for less than one iteration, a negative ratio, another name, or a share outside [0, 1].
+    """
+
+    STATE = ("wait",)
+
+    def __init__(
+        self, ratio: float = 1.0, per: Per = "passed", monitor_every: int = 1, relax_below: float = 0.0
+    ) -> None:
+        if not isinstance(ratio, int | float) or not 0 <= ratio < float("inf"):
+            raise ValueError(f"ratio: expected 0 or more memory iterations an iteration, got {ratio!r}")
+        if per not in get_args(Per):
+            raise ValueError(f"per: expected one of {get_args(Per)}, got {per!r}")
+        if not isinstance(monitor_every, int) or monitor_every < 1:
+            raise ValueError(f"monitor_every: expected a whole number of iterations, at least 1, got {monitor_every}")
+        if not 0.0 <= relax_below <= 1.0:
+            raise ValueError(f"relax_below: expected a share of the threshold in [0, 1], got {relax_below}")
+        self.ratio = ratio
+        self.per = per
+        self.monitor_every = monitor_every
+        self.relax_below = relax_below
+        self.start()
+
+    def memory_iterations(self, elapsed: int, interval: int | None, adapted: bool) -> int:
+        """How many iterations the memory fine-tuning of a merge has.
+
+        :param elapsed: iterations since the previous merge.
+        :param interval: the planned interval that ends, or None.
+        :param adapted: whether the schedule has adapted it.
+        """
+        if self.per == "planned" and interval is not None:
+            iterations = interval * self.ratio
+            return int(iterations) if adapted else round(iterations)
+        iterations = round(self.ratio * (1 if self.per == "merge" else elapsed))
+        return max(1, iterations) if self.ratio else 0  # without any, a merge would only undo training
+
+    def start(self, interval: int | None = None) -> None:
+        """Begin an interval; even the shortest is monitored once.
+
+        :param interval: S, or None where no length is planned.
+        """
+        self.wait = self.monitor_every if interval is None else min(self.monitor_every, interval)
+
+    def next(self) -> bool:
+        """Count an iteration, and say whether it is monitored."""
+        self.wait -= 1
+        return self.wait <= 0
+
+    def update(self, loss: float, forgetting: Activations) -> None:
+        """Decide when to monitor next.
+
+        :param loss: the historical loss just taken.
+        :param forgetting: the forgetting signal, this loss included.
+        """
+        threshold = forgetting.threshold
+        far = threshold is not None and forgetting.status == "quiet" and loss < self.relax_below * threshold
+        self.wait = 2 * self.monitor_every if far else self.monitor_every
+
+    def losses_in(self, interval: int | None) -> int | None:
+        """How many losses an interval has, which the forgetting signal takes its two thirds of.
+
+        :param interval: S, or None where no length is planned.
+        """
+        return None if interval is None else max(1, interval // self.monitor_every)

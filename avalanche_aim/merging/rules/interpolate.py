@@ -1,0 +1,31 @@
+"""The paper's rule: θ_prev + α₁·τ_new + α₂·τ_past."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from ..task_vectors import TaskVector, precise
+from ..weights import Pair
+
+
+def interpolate(
+    theta_prev: Sequence[Tensor],
+    tau_new: Sequence[Tensor],
+    tau_past: Sequence[Tensor],
+    coefficients: Sequence[Pair],
+) -> Iterator[Tensor]:
+    """θ = θ_prev + α₁·τ_new + α₂·τ_past. Source: arXiv 2509.17348, rehearsal-based fusion.
+
+    The sum is computed as θ_j + (α₁ − 1)·τ_new + α₂·τ_past, θ_j = θ_prev + τ_new, which is the same and leaves the
+    weights unchanged to the bit for α₁ = 1 and τ_past = 0.
+
+    :param theta_prev: the weights after the previous merge.
+    :param tau_new: what training on the new task added.
+    :param tau_past: what the memory fine-tuning added after it.
+    :param coefficients: (α₁, α₂) for each weight.
+    """
+    for number, (alpha_new, alpha_past) in enumerate(coefficients):
+        new = tau_new[number]
+        # θ_j itself where it is known: θ_prev + τ_new would round.
+        trained = tau_new.end[number] if isinstance(tau_new, TaskVector) else precise(theta_prev[number]) + new
+        yield precise(trained) + new * (alpha_new - 1.0) + tau_past[number] * alpha_past

@@ -1,0 +1,95 @@
+"""An Avalanche strategy as the engine that the method drives."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from avalanche.evaluation.metric_results import MetricValue
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..distributed import broadcast
+from .gradients import GradientStep
+
+
+class StrategyEngine:
+    """Passes batches through a strategy's own forward and criterion: templates and subclasses keep their meaning.
+
+    Gradients are made as :class:`~avalanche_aim.GradientStep` makes the training's: in micro-batches, scaled for fp16.
+
+    :param strategy: the training strategy.
+    :param publisher: the plugin in whose name numbers are published.
+    """
+
+    def __init__(self, strategy: Any, publisher: Any) -> None:
+        self.strategy = strategy
+        self.publisher = publisher
+        self.model: nn.Module = strategy.model
+        self.optimizer: Optimizer = strategy.optimizer
+        self.device: torch.device = strategy.device
+        self.batch_size: int = strategy.train_mb_size
+        self._step = GradientStep.of(strategy)
+
+    @property
+    def at_once(self) -> int | None:
+        """The training's micro-batches."""
+        return GradientStep.of(self.strategy).micro_batch_size
+
+    @property
+    def iterations(self) -> int | None:
+        """Those of all epochs; None where the data loader has no length."""
+        try:
+            return int(self.strategy.train_epochs * len(self.strategy.dataloader))
+        except TypeError:
+            return None
+
+    @property
+    def training_loss(self) -> Tensor:
+        """The loss of this iteration."""
+        loss: Tensor = self.strategy.loss
+        return loss
+
+    def loss(self, batch: Any, at_once: int | None = None) -> Tensor:
+        """Return the loss of a batch.
+
+        :param batch: from the memory.
+        :param at_once: examples of a micro-batch.
+        """
+        self._step = GradientStep(at_once, scaler=GradientStep.of(self.strategy).scaler)
+        self.strategy.mbatch = batch
+        self.strategy._unpack_minibatch()
+        return self._step.loss(self.strategy)
+
+    def backward(self, loss: Tensor) -> None:
+        """Make the gradients of a loss.
+
+        :param loss: from :meth:`loss`.
+        """
+        self._step.backward(self.strategy, loss)
+
+    def mean(self, value: float) -> float:
+        """Return the first process's value.
+
+        :param value: this process's.
+        """
+        return broadcast(value)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Put the training batch, its output and its loss back."""
+        strategy = self.strategy
+        kept = strategy.mbatch, strategy.mb_output, strategy.loss
+        try:
+            yield
+        finally:
+            strategy.mbatch, strategy.mb_output, strategy.loss = kept
+
+    def publish(self, values: Mapping[str, float]) -> None:
+        """Publish metric values under ``AIM/``.
+
+        :param values: by name.
+        """
+        for name, value in values.items():
+            metric = MetricValue(self.publisher, f"AIM/{name}", value, self.strategy.clock.train_iterations)
+            self.strategy.evaluator.publish_metric_value(metric)
