@@ -10,7 +10,7 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor, nn
 
 from ..rehearsal.memory import RehearsalMemory
-from ..training.isolation import random_state, set_random_state
+from ..training.isolation import kept_random_state, restore_random_state
 from . import buffers, plugins
 from .buffers import Rows
 
@@ -62,7 +62,7 @@ def take(strategy: Any, left_out: frozenset[str], rows: Rows, skipped: Sequence[
         "plugins": [[type(plugin).__name__, plugins.take(plugin)] for plugin in kept],
         "memories": [memory.state_dict() for memory in rehearsal_memories(strategy)],
         "buffers": [buffers.take(buffer, rows) for buffer in _named(strategy)],
-        "random": random_state(strategy.device),
+        "random": kept_random_state(strategy.device),
         "stop": strategy._stop_training,
     }
     if plugins.has_own_state(strategy):
@@ -97,7 +97,7 @@ def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], rows: Row
     if not isinstance(state["stop"], bool):
         raise ValueError(f"stop: expected true or false, got {state['stop']!r:.80}")
     strategy._stop_training = state["stop"]
-    set_random_state(state["random"], strategy.device)
+    restore_random_state(state["random"], strategy.device)
 
 
 def rehearsal_memories(strategy: Any) -> list[RehearsalMemory]:

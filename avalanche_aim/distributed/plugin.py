@@ -29,7 +29,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
     ``train_mb_size``, ``eval_mb_size`` and a ``micro_batch_size`` are per process, as usual in torch: the batch of an
     iteration is theirs times the processes, which is what ``strategy.train_mb_size`` says during training. Sizes that
-    other plugins are given (``memory_batch_size``, ``batch_size_mem``) are those of an iteration.
+    other plugins are given (``rehearsal={"batch_size": …}``, ``batch_size_mem``) are those of an iteration.
 
     The model stays as it is, without a wrapper. It takes a tensor with a row an example and returns one. Outside
     ``train`` and ``eval`` each process computes for itself. With one process nothing is changed at all.

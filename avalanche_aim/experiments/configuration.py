@@ -122,7 +122,7 @@ class Configuration:
             raise ValueError(f"learning_rate: expected a positive number, got {rate!r:.200}")
         if not isinstance(self.options, dict) or not all(isinstance(o, dict) for o in self.options.values()):
             raise ValueError(
-                f"options: expected arguments by strategy ({{aim: {{window: 7}}}}), got {self.options!r:.200}"
+                f"options: expected arguments by strategy ({{aim: {{preset: economical}}}}), got {self.options!r:.200}"
             )
         if not _is_plain(self.options):
             raise ValueError(f"options: expected texts, finite numbers, true, false, none, and lists and mappings of "

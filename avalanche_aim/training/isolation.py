@@ -4,13 +4,13 @@ A plugin that only looks must leave training bit-for-bit as it was without it.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -65,8 +65,8 @@ class RandomStream:
             set_random_state(outer, device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream is, as :func:`random_state` does; nothing before its first use."""
-        return {} if self._state is None else dict(self._state)
+        """Return where the stream is, as :func:`kept_random_state` does; nothing before its first use."""
+        return {} if self._state is None else _with_numpy(self._state, torch.from_numpy)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
@@ -75,13 +75,13 @@ class RandomStream:
             raise.
         """
         if state:
-            cpu = torch.device("cpu")
+            state, cpu = _with_numpy(state, Tensor.numpy), torch.device("cpu")
             outer = random_state(cpu)
             try:
                 set_random_state({name: state[name] for name in outer}, cpu)
             finally:
                 set_random_state(outer, cpu)
-        self._state = dict(state) or None
+        self._state = state or None
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
@@ -89,9 +89,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
     :param device: the accelerator whose generator is among them.
     """
-    name, keys, *place = np.random.get_state(legacy=True)
-    numpy = (name, torch.from_numpy(keys), *place)  # which a checkpoint can hold
-    state = {"torch": torch.get_rng_state(), "numpy": numpy, "python": random.getstate()}
+    state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
     return state
@@ -103,14 +101,35 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
     :param state: from :func:`random_state`.
     :param device: the accelerator whose generator is among them.
     """
-    name, keys, place, *rest = state["numpy"]
-    if not 0 <= place <= 624:  # NumPy would read what lies beyond its state
-        raise ValueError(f"expected NumPy's place in a state of 624 numbers, got {place!r:.80}")
+    if not 0 <= state["numpy"][2] <= 624:  # NumPy would read what lies beyond its state
+        raise ValueError(f"expected NumPy's place in a state of 624 numbers, got {state['numpy'][2]!r:.80}")
     torch.set_rng_state(state["torch"])
-    np.random.set_state((name, keys.numpy(), place, *rest))
+    np.random.set_state(state["numpy"])
     random.setstate(state["python"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def kept_random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of the global random streams as a checkpoint can hold it: NumPy's numbers as a tensor.
+
+    :param device: the accelerator whose generator is among them.
+    """
+    return _with_numpy(random_state(device), torch.from_numpy)
+
+
+def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
+    """Set the global random streams.
+
+    :param state: from :func:`kept_random_state`.
+    :param device: the accelerator whose generator is among them.
+    """
+    set_random_state(_with_numpy(state, Tensor.numpy), device)
+
+
+def _with_numpy(state: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    name, numbers, *place = state["numpy"]
+    return {**state, "numpy": (name, change(numbers), *place)}
 
 
 @contextmanager

@@ -33,7 +33,7 @@ NONSENSE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "memory": (lambda s: s["memories"].append({}), "ValueError"),
     "stop": (lambda s: s.update(stop="no"), "stop: expected true or false"),
     "plugin": (lambda s: s["plugins"].insert(0, ["Other", {}]), "plugins: expected Other"),
-    "history": (lambda s: s["plugins"][1][1]["history"].clear(), "expected a history"),
+    "history": (lambda s: s["plugins"][1][1]["recorder"]["history"].clear(), "expected a history"),
 }
 
 

@@ -22,11 +22,8 @@ def rows_seen(stream: Any, order: DataOrder, dropout: float, **settings: Any) ->
     plugin = aim(**settings)
     monitored: list[Any] = []
     batch = plugin.memory.batch
-    plugin.memory.batch = lambda size, generator: (
-        monitored.append(batch(size, generator)[0])
-        or batch(  # type: ignore
-            size, torch.Generator().manual_seed(0)
-        )
+    plugin.memory.batch = lambda size, generator, *rest: (
+        monitored.append(batch(size, generator)[0]) or batch(size, torch.Generator().manual_seed(0))
     )
     model = small_network()
     model[3].p = dropout

@@ -212,10 +212,11 @@ def test_long_sequence_needs_data() -> None:
 
 
 def test_a_file_gives_settings(file: Callable[[str], str]) -> None:
-    text = "epochs: 3\nseeds: [1, 2]\norders: 2\nmemory: 0.1\nstrategies: aim\noptions: {aim: {window: 7}}\nfwt: true\n"
+    text = "epochs: 3\nseeds: [1, 2]\norders: 2\nmemory: 0.1\nstrategies: aim\nfwt: true\n"
+    text += "options: {aim: {preset: economical}}\n"
     made = configured("--config", file(text))
     assert (made.epochs, made.seeds, made.orders, made.memory, made.fwt) == (3, (1, 2), ("2",), 0.1, True)
-    assert (made.strategies, made.options) == (("aim",), {"aim": {"window": 7}})
+    assert (made.strategies, made.options) == (("aim",), {"aim": {"preset": "economical"}})
 
 
 def test_the_command_line_wins_over_the_file(file: Callable[[str], str]) -> None:

@@ -45,8 +45,8 @@ def test_models_are_loaded_once_a_seed(stage: Stage, compare: Callable[..., Comp
 
 
 def test_a_run_gets_the_options_of_its_strategy(stage: Stage, compare: Callable[..., Comparison]) -> None:
-    compare(options={"aim": {"window": 7}})
-    assert stage.options == [None, {"window": 7}]
+    compare(options={"aim": {"preset": "economical"}})
+    assert stage.options == [None, {"preset": "economical"}]
 
 
 def test_results_are_gathered_with_the_configuration(
@@ -100,7 +100,7 @@ def test_strategies_seeds_and_orders_add_up_in_one_folder(
         ({"epochs": 3}, "epochs 1, now 3"),
         ({"memory": 5, "precision": "bf16"}, "memory 4, now 5, precision 'fp32', now 'bf16'"),
         ({"strategies": ("ewc",), "epochs": 3}, "epochs 1, now 3"),
-        ({"options": {"aim": {"window": 7}}}, r"options \{\}, now \{'window': 7\}"),
+        ({"options": {"aim": {"preset": "economical"}}}, r"options \{\}, now \{'preset': 'economical'\}"),
     ],
 )
 def test_finished_runs_with_other_settings_are_refused_and_nothing_is_overwritten(

@@ -57,9 +57,9 @@ Make = Callable[..., Configuration]
         ({"options": []}, r"options: expected arguments by strategy .*got \[\]"),
         ({"options": {"aim": 7}}, r"options: expected arguments by strategy .*got \{'aim': 7\}"),
         ({"options": {"ewc": {}}}, r"options: expected a strategy of the comparison \(naive, replay, aim\), got 'ewc'"),
-        ({"options": {"aim": {"windw": 7}}}, "options of aim: expected some of .*window.*; got windw"),
-        ({"options": {"aim": {"window": 0}}}, "options of aim: .*window"),
-        ({"options": {"aim": {"threshold_factor": float("nan")}}}, "options: expected texts, finite numbers"),
+        ({"options": {"aim": {"windw": 7}}}, "options of aim: expected some of .*learning.*; got windw"),
+        ({"options": {"aim": {"learning": {"window": 0}}}}, "options of aim: .*window"),
+        ({"options": {"aim": {"seed": float("nan")}}}, "options: expected texts, finite numbers"),
         ({"options": {"aim": {"schedule": object()}}}, "options: expected texts, finite numbers"),
         ({"max_grad_norm": float("inf")}, "max_grad_norm: expected a positive number or none, got inf"),
         ({"seeds": (-1,)}, r"seeds: expected 0 or more, and below 2\^63; got \[-1\]"),
@@ -107,7 +107,7 @@ def test_an_unknown_name_is_refused_with_its_source_and_those_there_are() -> Non
 
 
 def test_plain_data_makes_the_same_configuration_again() -> None:
-    made = Configuration(orders=("2", "news,reviews"), seeds=(1, 2), options={"aim": {"window": 7}})
+    made = Configuration(orders=("2", "news,reviews"), seeds=(1, 2), options={"aim": {"preset": "economical"}})
     assert Configuration.of(json.loads(json.dumps(made.plain()))) == made
 
 
@@ -115,8 +115,8 @@ def test_plain_data_makes_the_same_configuration_again() -> None:
 
 
 def test_a_run_is_asked_for_what_all_share_and_its_own_options(configuration: Make) -> None:
-    made = configuration(strategies=("aim", "naive"), options={"aim": {"window": 7}})
-    assert made.of_run("aim") == {**made.shared(), "options": {"window": 7}}
+    made = configuration(strategies=("aim", "naive"), options={"aim": {"preset": "economical"}})
+    assert made.of_run("aim") == {**made.shared(), "options": {"preset": "economical"}}
     assert made.of_run("naive") == {**made.shared(), "options": {}}
 
 

@@ -114,8 +114,8 @@ def test_a_run_that_was_asked_for_something_else_is_refused_with_the_difference(
     runs.save(result_of(), ASKED)
     with pytest.raises(ValueError, match=r"naive_order-1_seed-0.json .*\(epochs 1, now 3\); choose another folder"):
         runs.finished(Key("naive", "1", 0), {**ASKED, "epochs": 3})
-    with pytest.raises(ValueError, match=r"\(options \{\}, now \{'window': 7\}\)"):
-        runs.finished(Key("naive", "1", 0), {**ASKED, "options": {"window": 7}})
+    with pytest.raises(ValueError, match=r"\(options \{\}, now \{'preset': 'economical'\}\)"):
+        runs.finished(Key("naive", "1", 0), {**ASKED, "options": {"preset": "economical"}})
 
 
 def test_a_setting_that_is_newer_than_the_run_had_its_default_then(runs: RunStore, result_of: ResultOf) -> None:
@@ -241,7 +241,7 @@ def test_a_folder_without_runs_is_told(runs: RunStore) -> None:
 
 
 def test_a_folder_takes_runs_with_the_same_settings_only(runs: RunStore, result_of: ResultOf) -> None:
-    runs.save(result_of(), {**ASKED, "options": {"window": 7}})
+    runs.save(result_of(), {**ASKED, "options": {"preset": "economical"}})
     shared = {name: value for name, value in ASKED.items() if name != "options"}
     runs.check(shared)
     with pytest.raises(ValueError, match=r"naive_order-1_seed-0.json .*memory 0.02, now 8"):

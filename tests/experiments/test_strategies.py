@@ -15,7 +15,14 @@ from avalanche.training.plugins import EWCPlugin, ReplayPlugin, SupervisedPlugin
 from avalanche_aim import AIMMergingPlugin, LanguageModel, RehearsalMemory, text_benchmark
 from avalanche_aim.experiments import STRATEGIES, Budget, Result, Settings, Strategy, run
 from avalanche_aim.experiments.strategies import check_strategies
-from avalanche_aim.merging import AdaptiveInterval, FixedInterval, OncePerTask, RandomInterval, ReferenceInterval
+from avalanche_aim.merging import (
+    AdaptiveInterval,
+    FixedInterval,
+    FixedWeights,
+    OncePerTask,
+    RandomInterval,
+    ReferenceInterval,
+)
 from avalanche_aim.text import TextTask
 
 MERGING = ("aim", "aim-reference", "aim-economical", "aim-replay", "fixed-interval", "random-interval", "single-merge")
@@ -95,7 +102,7 @@ def test_every_strategy_trains_a_model_to_a_full_result(
     assert all(0 <= score <= 100 for score in result.label_accuracy)
     assert len(result.label_accuracy) == 2
     assert result.cost.iterations > 0
-    assert (result.merges is not None) == (name in MERGING)
+    assert (result.merges is not None) == (name in (*MERGING, "averaging"))
     assert finite(strategy)
     assert not all(map(torch.equal, strategy.model.parameters(), tiny_models[kind].parameters()))
 
@@ -236,12 +243,18 @@ def test_merging_strategies_differ_in_when_they_merge(name: str, schedule: type)
 
 @pytest.mark.parametrize("name", MERGING)
 def test_options_of_a_merging_strategy_reach_the_plugin(name: str) -> None:
-    assert plugins_of(name, window=9)[-1].controller.learning.window == 9
+    assert plugins_of(name, learning={"window": 9})[-1].controller.learning.window == 9
 
 
 def test_the_intervals_of_the_controls_are_options() -> None:
     assert plugins_of("fixed-interval", interval=3)[0].controller.schedule.interval == 3
     assert plugins_of("random-interval", mean=5)[0].controller.schedule.mean == 5
+
+
+def test_averaging_is_a_merge_at_the_end_without_a_memory() -> None:
+    (plugin,) = plugins_of("averaging")
+    assert plugin.memory is None and plugin.rehearsal is None
+    assert (plugin.controller.schedule.merges_at_end, plugin.controller.weights) == (True, FixedWeights(0.5, 0.5))
 
 
 def test_options_reach_the_template(trained_by: Callable[..., Any]) -> None:
@@ -257,11 +270,11 @@ def test_options_win_over_what_follows_from_the_budget() -> None:
     ("name", "option", "expected"),
     [
         ("ewc", "lambda", "expected some of ewc_lambda, mode, decay_factor"),
-        ("aim", "windw", "expected some of preset, schedule, .*window"),
+        ("aim", "windw", "expected some of preset, memory, schedule, learning, .*seed"),
         ("fixed-interval", "n", "expected some of interval, preset"),
         ("naive", "memory", "expected none"),
         ("replay", "mem_size", "expected none"),
-        ("averaging", "weight", "expected none"),
+        ("averaging", "weight", "expected some of preset, memory, schedule"),
         ("ewc", "train_epochs", "expected some of ewc_lambda"),
         ("der", "eval_every", "expected some of mem_size, batch_size_mem, alpha, beta"),
         ("aim", "plugins", "expected some of preset"),
@@ -273,8 +286,8 @@ def test_an_unknown_option_is_refused_with_those_there_are(name: str, option: st
 
 
 def test_a_value_that_a_plugin_refuses_is_told_with_the_strategy() -> None:
-    with pytest.raises(ValueError, match=r"options of aim: .*window"):
-        check_strategies(["aim"], {"aim": {"window": 0}})
+    with pytest.raises(ValueError, match="options of aim: window: expected at least 2"):
+        check_strategies(["aim"], {"aim": {"learning": {"window": 0}}})
 
 
 def test_options_of_a_strategy_that_is_not_compared_are_refused() -> None:

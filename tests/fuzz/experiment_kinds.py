@@ -67,7 +67,7 @@ TRICKS = [
     "seeds: !!set {0}",
     "model: !!binary aGVsbG8=", "<<: {epochs: 2}", "<<: 3", "--- 1\n--- 2", "%YAML 9.9\n---\nepochs: 1", "*nobody",
     "epochs: *e",
-    "options: {aim: {seed: 2026-01-01}}", "options: {aim: {window: .inf}}", "options: {1: {}}",
+    "options: {aim: {seed: 2026-01-01}}", "options: {aim: {learning: {window: .inf}}}", "options: {1: {}}",
     "options: {aim: {1: 2}}",
     "max_grad_norm: .inf", "- epochs", "epochs", "epochs: |\n  3", "device: cuda", "1: 2", "epochs: " + "[" * 3000,
     "{" * 3000,

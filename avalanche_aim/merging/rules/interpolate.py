@@ -25,7 +25,9 @@ def interpolate(
     :param coefficients: (α₁, α₂) for each weight.
     """
     for number, (alpha_new, alpha_past) in enumerate(coefficients):
-        new = tau_new[number]
         # θ_j itself where it is known: θ_prev + τ_new would round.
-        trained = tau_new.end[number] if isinstance(tau_new, TaskVector) else precise(theta_prev[number]) + new
-        yield precise(trained) + new * (alpha_new - 1.0) + tau_past[number] * alpha_past
+        if isinstance(tau_new, TaskVector):
+            trained = precise(tau_new.end[number])
+        else:
+            trained = precise(theta_prev[number]) + tau_new[number]
+        yield trained + tau_new[number] * (alpha_new - 1.0) + tau_past[number] * alpha_past

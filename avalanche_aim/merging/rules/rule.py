@@ -49,12 +49,12 @@ def merge_(
     :param rule: how.
     :raises ValueError: if the rule gives another number of tensors, or one of another shape.
     """
-    written = 0
-    merged = rule(previous, TaskVector(previous, trained), TaskVector(trained, weights), coefficients)
-    for weight, value in zip(weights, merged, strict=False):
+    merged = iter(rule(previous, TaskVector(previous, trained), TaskVector(trained, weights), coefficients))
+    for number, weight in enumerate(weights):
+        value = next(merged, None)
+        if value is None:
+            raise ValueError(f"rule: expected {len(weights)} merged tensors, one for each weight, got {number}")
         if value.shape != weight.shape:
             raise ValueError(f"rule: expected a tensor of shape {tuple(weight.shape)}, got {tuple(value.shape)}")
         weight.copy_(value)
-        written += 1
-    if written < len(weights):
-        raise ValueError(f"rule: expected {len(weights)} merged tensors, one for each weight, got {written}")
+        del value  # before the next one is made
