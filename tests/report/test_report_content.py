@@ -63,10 +63,10 @@ def test_a_damaged_run_is_named(tmp_path: Path, content: str) -> None:
 
 def test_settings_that_differ_are_shown_with_their_runs(tmp_path: Path) -> None:
     write(tmp_path, [result("naive")], epochs=1)
-    write(tmp_path, [result("aim")], epochs=2, strategies=("aim",), options={"aim": {"window": 7}})
+    write(tmp_path, [result("aim")], epochs=2, strategies=("aim",), options={"aim": {"preset": "economical"}})
     shown = settings(Report.read(tmp_path).origins)
     assert shown["epochs"] == "differs: 2 (aim, order 1, seed 0); 1 (naive, order 1, seed 0)"
-    assert shown["options of aim"] == '{"window": 7}' and shown["model"] == "tiny"
+    assert shown["options of aim"] == '{"preset": "economical"}' and shown["model"] == "tiny"
 
 
 def test_provenance_has_versions_revision_and_machine(report: Report) -> None:
