@@ -26,10 +26,10 @@ from avalanche.training import (
     Naive,
     SynapticIntelligence,
 )
-from avalanche.training.plugins import ReplayPlugin
 
 from ..plugin import AIMMergingPlugin
 from ..rehearsal.memory import RehearsalMemory
+from .rivals import named
 
 Arguments = dict[str, Any]
 
@@ -49,9 +49,12 @@ class Budget:
     batch_size: int
     sizes: tuple[int, ...]
 
-    def rehearsal(self) -> RehearsalMemory:
-        """Make a memory."""
-        return RehearsalMemory(self.memory, self.seed)
+    def rehearsal(self, kind: type[RehearsalMemory] = RehearsalMemory) -> RehearsalMemory:
+        """Make a memory.
+
+        :param kind: its class.
+        """
+        return kind(self.memory, self.seed)
 
     @property
     def per_task(self) -> int:
@@ -80,6 +83,8 @@ class Strategy:
     :param whole_stream: whether it is trained once, on all tasks together.
     :param whole_batch: whether it reads outputs or the gradient of the whole batch before the backward pass, so that it
         can't be trained in micro-batches.
+    :param lora: whether it needs a model with LoRA.
+    :param own: one option that is tuned besides the learning rate, and the two values to try beside its default.
     """
 
     template: type
@@ -87,11 +92,8 @@ class Strategy:
     all_labels: bool = False
     whole_stream: bool = False
     whole_batch: bool = False
-
-
-def _replay(budget: Budget) -> Arguments:
-    memory = budget.rehearsal()
-    return {"plugins": [ReplayPlugin(mem_size=memory.max_size, storage_policy=memory)]}
+    lora: bool = False
+    own: tuple[str, tuple[Any, Any]] | None = None
 
 
 def _aim(budget: Budget, **options: Any) -> Arguments:
@@ -103,7 +105,7 @@ def _aim(budget: Budget, **options: Any) -> Arguments:
 
 def _aim_with_replay(budget: Budget, **options: Any) -> Arguments:
     """The two share one memory."""
-    (replay,) = _replay(budget)["plugins"]
+    (replay,) = named.replay(budget)["plugins"]
     return {"plugins": [replay, *_aim(budget, memory=replay.storage_policy, **options)["plugins"]]}
 
 
@@ -144,7 +146,7 @@ def _agem(budget: Budget, **options: Any) -> Arguments:
 
 STRATEGIES: dict[str, Strategy] = {
     "naive": Strategy(Naive, _fixed()),
-    "replay": Strategy(Naive, _replay),
+    "replay": Strategy(Naive, named.replay, own=("share", (0.1, 0.25))),
     "ewc": Strategy(EWC, _fixed(ewc_lambda=1.0)),
     "ewc-online": Strategy(EWC, _fixed(ewc_lambda=1.0, mode="online", decay_factor=0.9)),
     "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True, whole_batch=True),
@@ -162,13 +164,26 @@ STRATEGIES: dict[str, Strategy] = {
     "aim-reference": Strategy(Naive, partial(_aim, preset="reference")),
     "aim-economical": Strategy(Naive, partial(_aim, preset="economical")),
     "aim-replay": Strategy(Naive, _aim_with_replay),
-    "fixed-interval": Strategy(Naive, _fixed_interval),
-    "random-interval": Strategy(Naive, _random_interval),
+    "fixed-interval": Strategy(Naive, _fixed_interval, own=("interval", (4, 16))),
+    "random-interval": Strategy(Naive, _random_interval, own=("mean", (4, 16))),
     "single-merge": Strategy(Naive, _single_merge),
     # ½ (θ before the task + θ after it), no memory, no signals: what merging alone does.
     "averaging": Strategy(Naive, partial(_aim, rehearsal=None, schedule="once", weights={"name": "fixed"})),
 }
 """Name → strategy. One of your own is one more entry."""
+
+STRATEGIES |= {
+    "mix-replay": Strategy(Naive, named.mix_replay),
+    "alternate": Strategy(Naive, named.alternate, own=("interval", (4, 16))),
+    "mer": Strategy(Naive, named.mer, own=("epsilon", (0.25, 0.75))),
+    "ema-replay": Strategy(Naive, named.ema_replay, own=("decay", (0.98, 0.99))),
+    "sure": Strategy(Naive, named.sure, own=("decay", (0.98, 0.99))),
+    "forever": Strategy(Naive, named.forever, own=("calibration", (6, 12))),
+    "wsc": Strategy(Naive, named.wsc, own=("warmup", (0.25, 0.75))),
+    "magmax": Strategy(Naive, named.magmax, own=("scale", (0.75, 1.0))),
+    "slao": Strategy(Naive, named.slao, lora=True),
+}
+"""Methods of the papers around AIMMerging."""
 
 
 def check_strategies(names: Iterable[str], options: Mapping[str, Arguments] | None = None) -> list[str]:

@@ -64,11 +64,19 @@ class RehearsalMemory(ExemplarsBuffer):
                 stacklevel=2,
             )
         targets = list(getattr(dataset, "targets", range(len(dataset))))
-        rows = balanced_choice([int(t) for t in targets], size, self._generator)
+        rows = self.choose([int(t) for t in targets], size)
         self.selected.append(rows)
         if rows:
             kept = dataset.subset(rows)
             self.buffer: Any = kept if len(self) == len(rows) else self.buffer.concat(kept)
+
+    def choose(self, targets: Sequence[int], size: int) -> list[int]:
+        """Choose which rows of an experience are kept; a memory of your own may choose otherwise.
+
+        :param targets: of the experience's examples.
+        :param size: how many to keep.
+        """
+        return balanced_choice(targets, size, self._generator)
 
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
         """Keep the share of an experience (Avalanche's storage-policy hook).

@@ -27,6 +27,7 @@ from avalanche_aim.text import TextTask
 
 MERGING = ("aim", "aim-reference", "aim-economical", "aim-replay", "fixed-interval", "random-interval", "single-merge")
 REHEARSING = ("replay", *MERGING)
+RIVALS_THAT_MERGE = ("alternate", "mer", "forever")
 MERGING_ALIKE = MERGING[1:]
 """They differ from AIM in their settings alone."""
 SEQ2SEQ = ("naive", "replay", "ewc", "lwf", "der", "mir", "joint", "aim")
@@ -102,7 +103,7 @@ def test_every_strategy_trains_a_model_to_a_full_result(
     assert all(0 <= score <= 100 for score in result.label_accuracy)
     assert len(result.label_accuracy) == 2
     assert result.cost.iterations > 0
-    assert (result.merges is not None) == (name in (*MERGING, "averaging"))
+    assert (result.merges is not None) == (name in (*MERGING, *RIVALS_THAT_MERGE, "averaging"))
     assert finite(strategy)
     assert not all(map(torch.equal, strategy.model.parameters(), tiny_models[kind].parameters()))
 
@@ -273,7 +274,7 @@ def test_options_win_over_what_follows_from_the_budget() -> None:
         ("aim", "windw", "expected some of preset, memory, schedule, learning, .*seed"),
         ("fixed-interval", "n", "expected some of interval, preset"),
         ("naive", "memory", "expected none"),
-        ("replay", "mem_size", "expected none"),
+        ("replay", "mem_size", "expected some of share"),
         ("averaging", "weight", "expected some of preset, memory, schedule"),
         ("ewc", "train_epochs", "expected some of ewc_lambda"),
         ("der", "eval_every", "expected some of mem_size, batch_size_mem, alpha, beta"),
