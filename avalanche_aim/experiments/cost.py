@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from avalanche.training.plugins import SupervisedPlugin
+from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import nn
 
 from .result import Cost
@@ -23,8 +24,10 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
     def __init__(self, model: nn.Module, device: str) -> None:
         super().__init__()
         self.device = torch.device(device)
-        self.iterations = 0
-        self._examples = examples = {"gradient": 0, "other": 0}
+        self.iterations = self.optimizer_steps = self.memory_held = 0
+        self.examples = examples = {"gradient": 0, "other": 0, "new": 0.0}
+        """Passed in training with gradient, without, and those of them that are the current task's own."""
+        self._hook: Any = None
         self._training_seconds = 0.0
         self._peak: float | None = None
         self._began = 0.0
@@ -51,9 +54,23 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
             self._training_seconds = self._trained()
             self._training[0] = False
 
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Count the steps of the optimizer, those on the memory too."""
+        if self._hook is None:
+            self._hook = strategy.optimizer.register_step_post_hook(self._count_step)
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """See what is held of past tasks; by now every plugin has made its data ready."""
+        self.memory_held = max(self.memory_held, _held(strategy))
+
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count an iteration."""
         self.iterations += 1
+        # Whatever a batch is mixed of, an epoch passes each of the task's own examples once.
+        self.examples["new"] += _own(strategy) / len(strategy.dataloader)
+
+    def _count_step(self, *args: Any) -> None:
+        self.optimizer_steps += 1
 
     def cost(self, examples: int) -> Cost:
         """Return the cost so far.
@@ -64,9 +81,12 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
             minutes=(time.perf_counter() - self._start) / 60,
             training_minutes=self._training_seconds / 60,
             iterations=self.iterations,
-            gradient_passes=self._examples["gradient"] / examples,
-            other_passes=self._examples["other"] / examples,
+            gradient_passes=self.examples["gradient"] / examples,
+            other_passes=self.examples["other"] / examples,
             peak_memory_mb=self._peak_memory(),
+            optimizer_steps=self.optimizer_steps,
+            memory_held=self.memory_held,
+            memory_share=max(0.0, 1 - self.examples["new"] / max(1, self.examples["gradient"])),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -74,8 +94,8 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         return {
             "seconds": time.perf_counter() - self._start,
             "training_seconds": self._trained(),
-            "iterations": self.iterations,
-            "examples": dict(self._examples),
+            "counts": [self.iterations, self.optimizer_steps, self.memory_held],
+            "examples": dict(self.examples),
             "peak": self._peak_memory(),
         }
 
@@ -86,8 +106,9 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         """
         self._start = time.perf_counter() - state["seconds"]
         self._began, self._training_seconds = time.perf_counter(), state["training_seconds"]
-        self.iterations, self._peak = state["iterations"], state["peak"]
-        self._examples.update(state["examples"])
+        self.iterations, self.optimizer_steps, self.memory_held = state["counts"]
+        self._peak = state["peak"]
+        self.examples.update(state["examples"])
 
     def _trained(self) -> float:
         running = time.perf_counter() - self._began if self._training[0] else 0.0
@@ -95,6 +116,20 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
 
     def _peak_memory(self) -> float | None:
         return max((peak for peak in (self._peak, _peak_memory(self.device)) if peak is not None), default=None)
+
+
+def _own(strategy: Any) -> int:
+    """How many examples the current task has itself; all of them where a strategy trains on the whole stream."""
+    return len(getattr(strategy.experience, "dataset", strategy.adapted_dataset))
+
+
+def _held(strategy: Any) -> int:
+    """How many examples are kept of past tasks, in buffers of any kind or in the data that is trained on."""
+    owners = [strategy, *strategy.plugins]
+    kept = {id(b): len(b.buffer) for owner in owners for b in vars(owner).values() if isinstance(b, ExemplarsBuffer)}
+    buffers = [part for owner in owners for part in getattr(owner, "buffers", ())]  # A-GEM
+    tensors = [part for owner in owners for part in getattr(owner, "memory_x", {}).values()]  # GEM
+    return max(sum(kept.values()) + sum(map(len, [*buffers, *tensors])), len(strategy.adapted_dataset) - _own(strategy))
 
 
 def _reset_peak_memory(device: torch.device) -> None:

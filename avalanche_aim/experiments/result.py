@@ -55,6 +55,9 @@ class Cost:
     :param other_passes: the same without gradient: AIM's monitoring, MIR's search, LwF's teacher.
     :param peak_memory_mb: the highest resident memory of the process during the run (on an accelerator, of allocated
         memory), in MiB; None where the system does not tell.
+    :param optimizer_steps: of the training and of memory iterations; None in runs of earlier versions, as below.
+    :param memory_held: examples kept of past tasks, at most.
+    :param memory_share: of past tasks' examples among all that were passed with gradient, in [0, 1].
     """
 
     minutes: float
@@ -63,6 +66,14 @@ class Cost:
     gradient_passes: float
     other_passes: float
     peak_memory_mb: float | None
+    optimizer_steps: int | None = None
+    memory_held: int | None = None
+    memory_share: float | None = None
+
+    @property
+    def forward_passes(self) -> float:
+        """Examples passed forward in training, in the unit of ``gradient_passes``, which is that of backward passes."""
+        return self.gradient_passes + self.other_passes
 
 
 @dataclass

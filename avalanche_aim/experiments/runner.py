@@ -25,6 +25,7 @@ from ..training.divergence import DivergenceCheck
 from ..training.gradients import GradientStep
 from ..training.learning_rate import LearningRateSchedule
 from .cost import CostMeter
+from .equal import EqualBudget, Kind
 from .progress import Progress, progress_bar
 from .result import Result
 from .strategies import STRATEGIES, Budget, check_strategies
@@ -49,6 +50,7 @@ class Settings:
     :param schedule: of the learning rate over each task, a name that
         :class:`~avalanche_aim.LearningRateSchedule` knows.
     :param warmup: iterations of each task over which the learning rate rises.
+    :param equal: "steps" or "passes" to end each task when it has cost what plain training costs, or None.
     """
 
     epochs: int = 1
@@ -63,6 +65,7 @@ class Settings:
     max_grad_norm: float | None = None
     schedule: str = "constant"
     warmup: int = 0
+    equal: Kind | None = None
 
 
 def run(
@@ -119,7 +122,8 @@ def run(
     plugins = arguments.get("plugins", [])
     # AIM looks after the weights itself, since it can go back to earlier ones.
     check = [] if any(isinstance(plugin, AIMMergingPlugin) for plugin in plugins) else [DivergenceCheck()]
-    arguments["plugins"] = [*plugins, *check, progress, meter]
+    equal = [] if settings.equal is None else [EqualBudget(settings.equal, meter)]
+    arguments["plugins"] = [*plugins, *check, progress, meter, *equal]
     strategy = make_strategy(model, settings, metrics, chosen.template, **arguments)
     last: dict[str, Any] = {}
     try:

@@ -15,6 +15,8 @@ from avalanche_aim.experiments import Cost, Settings, cost, run
 from avalanche_aim.experiments.cost import CostMeter
 
 SETTINGS = Settings(batch_size=4, memory=4)
+EQUAL_STEPS = Settings(batch_size=4, memory=4, equal="steps")
+EQUAL_PASSES = Settings(batch_size=4, memory=4, equal="passes")
 
 
 @pytest.fixture
@@ -104,3 +106,47 @@ class _Nothing:
 
     def write_text(self, text: str) -> None:
         raise PermissionError
+
+
+# What is spent on the memory
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "steps", "share"),
+    [
+        ("naive", {}, 4, 0.0),
+        ("replay", {}, 4, 8 / 24),
+        ("replay", {"share": 0.2}, 4, 2 / 18),  # one remembered example in each batch of five
+        ("mix-replay", {}, 5, 4 / 20),
+        ("alternate", {"interval": 1}, 6, 8 / 24),
+        ("fixed-interval", {"interval": 1}, 6, 8 / 24),
+        ("forever", {"calibration": 1, "spacing": 0.0}, 6, 8 / 24),
+        ("magmax", {}, 4, 0.0),
+    ],
+)
+def test_steps_and_the_share_of_remembered_examples_are_counted(
+    name: str, options: dict[str, Any], steps: int, share: float, cost_of: Any
+) -> None:
+    measured = cost_of(name, **options)
+    assert measured.optimizer_steps == steps
+    assert measured.memory_share == pytest.approx(share)
+    assert measured.memory_held == (0 if name in ("naive", "magmax") else 4)
+
+
+@pytest.mark.parametrize(("name", "held"), [("agem", 4), ("der", 4), ("cumulative", 8), ("mer", 4), ("sure", 4)])
+def test_whatever_is_kept_of_past_tasks_counts_as_held(name: str, held: int, cost_of: Any) -> None:
+    assert cost_of(name).memory_held == held
+
+
+@pytest.mark.parametrize("name", ["naive", "replay", "mix-replay", "alternate", "fixed-interval", "mer"])
+def test_at_equal_steps_every_strategy_takes_as_many_as_plain_training(name: str, cost_of: Any) -> None:
+    options = {"interval": 1} if name in ("alternate", "fixed-interval") else {}
+    assert cost_of(name, EQUAL_STEPS, **options).optimizer_steps == 4
+
+
+@pytest.mark.parametrize(("name", "passes"), [("naive", 1.0), ("replay", 1.0), ("alternate", 1.0), ("mix-replay", 1.0)])
+def test_at_equal_passes_every_strategy_passes_as_many_as_plain_training(
+    name: str, passes: float, cost_of: Any
+) -> None:
+    options = {"interval": 1} if name == "alternate" else {}
+    assert cost_of(name, EQUAL_PASSES, **options).gradient_passes == passes

@@ -1,0 +1,52 @@
+"""Training that stops when it has cost what plain training costs."""
+
+from math import ceil
+from typing import Any, Literal
+
+from avalanche.training.plugins import SupervisedPlugin
+
+from .cost import CostMeter
+
+Kind = Literal["steps", "passes"]
+
+
+class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+    """Ends each task at as many optimizer steps, or passes with gradient, as plain training has in it.
+
+    A strategy that spends some of them on the memory then sees fewer new examples. What an iteration has begun it
+    finishes, and a merge with its memory iterations belongs to the iteration: the budget is met to within one of them.
+
+    :param kind: "steps", or "passes" (examples passed with gradient).
+    :param meter: counts them; it is to come before this plugin.
+    """
+
+    def __init__(self, kind: Kind, meter: CostMeter) -> None:
+        super().__init__()
+        self.kind = kind
+        self._meter = meter
+        self._end = 0.0
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Begin the task's budget."""
+        examples = len(getattr(strategy.experience, "dataset", strategy.adapted_dataset))
+        allowed = examples if self.kind == "passes" else ceil(examples / strategy.train_mb_size)
+        self._end = self._spent() + strategy.train_epochs * allowed
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Stop the task when its budget is spent."""
+        if self._spent() >= self._end:
+            strategy.stop_training()
+
+    def _spent(self) -> float:
+        return self._meter.optimizer_steps if self.kind == "steps" else self._meter.examples["gradient"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the task's budget ends."""
+        return {"end": self._end}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        :param state: the state.
+        """
+        self._end = state["end"]
