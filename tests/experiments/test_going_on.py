@@ -13,6 +13,7 @@ from avalanche_aim.experiments.cost import CostMeter
 from avalanche_aim.experiments.progress import Progress
 
 STRATEGIES = ("aim", "averaging", "joint", "cumulative")
+RIVALS = ("mix-replay", "mer", "sure", "forever", "wsc", "magmax", "slao")
 
 
 class PowerCut(BaseException):
@@ -21,7 +22,8 @@ class PowerCut(BaseException):
 
 def all_but_time(result: Result) -> dict[str, Any]:
     data = result.to_dict()
-    passes = {name: data["cost"][name] for name in ("iterations", "gradient_passes", "other_passes")}
+    counted = ("iterations", "gradient_passes", "other_passes", "optimizer_steps", "memory_held", "memory_share")
+    passes = {name: data["cost"][name] for name in counted}
     history = None if result.history is None else result.history.to_dict()
     return {**data, "cost": passes, "history": history}
 
@@ -46,11 +48,12 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[Comparison, int], None
     return cut
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", [*STRATEGIES, *RIVALS])
 def test_it_ends_as_one_that_was_not_interrupted(
     name: str, configuration: Callable[..., Configuration], cut_off: Callable[..., None], tmp_path: Path
 ) -> None:
-    asked = configuration(strategies=(name,), epochs=2)
+    options = {"forever": {"calibration": 1}} if name == "forever" else {}
+    asked = configuration(strategies=(name,), epochs=2, options=options)
     every = Checkpoints(every=1)
     whole = Comparison(asked, tmp_path / "whole", every)
     whole.run(progress=False)
