@@ -127,8 +127,12 @@ def read_settings(given: Any, source: str = "task_settings") -> dict[str, TaskSe
     :raises OSError: for a file that can't be read.
     """
     if isinstance(given, (str, Path)):
-        source = str(Path(given).expanduser())
-        given = read_yaml(Path(source), _WHAT)
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{source}: expected {_WHAT}, or the YAML file of them; there is no file {given!r:.200}"
+            )
+        source, given = str(path), read_yaml(path, _WHAT)
     if not isinstance(given, Mapping | None) or not all(isinstance(name, str) for name in given or ()):
         raise ValueError(f"{source}: expected {_WHAT}, or the YAML file of them; got {given!r:.200}")
     found: dict[str, TaskSettings] = {}

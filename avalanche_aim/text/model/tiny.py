@@ -5,6 +5,11 @@ from typing import Any
 
 TINY = {"tiny": "causal", "tiny-t5": "seq2seq"}
 """Names of the tiny models and their kinds."""
+CHAT = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+"""The chat template of their tokenizer."""
 
 
 def tiny_tokenizer(kind: str, vocabulary: int = 800) -> Any:
@@ -32,7 +37,7 @@ def tiny_tokenizer(kind: str, vocabulary: int = 800) -> Any:
     tokenizer.train_from_iterator((f"{r['input']} {r['output']}" for r in records), trainer)
     if kind == "seq2seq":
         tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", chat_template=CHAT)
 
 
 def tiny_model(kind: str, vocabulary: int, seed: int = 0, **kwargs: Any) -> Any:
@@ -95,6 +100,7 @@ def _llama(vocabulary: int, **options: Any) -> Any:
             bos_token_id=None,
             pad_token_id=0,
             eos_token_id=1,
+            initializer_range=0.125,  # 1/√64; the usual 0.02 suits models of some thousands, and learns nothing here
             **options,
         )
     )

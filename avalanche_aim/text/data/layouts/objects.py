@@ -1,6 +1,7 @@
 """Tasks in memory: for each its splits, as lists of records, data frames or Hugging Face data sets, or as files."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from .finding import SPLIT_NAMES, by_canonical_name
@@ -19,6 +20,7 @@ def object_tasks(data: Mapping[str, Any]) -> dict[str, TaskFiles]:
 
     :param data: for each task its splits.
     :raises ValueError: for anything else, or two names that are one task.
+    :raises FileNotFoundError: for a file that is not there.
     """
     found = []
     for name, splits in data.items():
@@ -36,5 +38,10 @@ def object_tasks(data: Mapping[str, Any]) -> dict[str, TaskFiles]:
                 f"data, task {name!r:.80}: expected train, test and perhaps one of {', '.join(SPLIT_NAMES['dev'])}, "
                 f"got {', '.join(map(str, splits)):.200}; choose the splits"
             )
+        for split, rows in paths.items():
+            if isinstance(rows, (str, Path)) and not Path(rows).expanduser().is_file():
+                raise FileNotFoundError(
+                    f"data, task {name!r:.80}, {split}: expected records, there is no file {rows!r:.200}"
+                )
         found.append(TaskFiles(name, paths))
     return by_canonical_name(found)
