@@ -13,7 +13,7 @@ SMALL = (
     *("--batch-size", "4", "--epochs", "1", "--max-prompt-tokens", "32"),
 )
 """What makes a comparison short."""
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
