@@ -1,6 +1,7 @@
 """From records to examples: which fields are the prompt and the answer, and which are not used."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ Place = Path | str
 FORMS = (
     Columns(messages="messages"),
     Columns(messages="conversations"),
-    *(Columns(("instruction", prompt), "output") for prompt in ("input", "")),
-    *(Columns((prompt,), answer) for prompt, answers in {
-        "input": ("output",),
-        "prompt": ("answer", "completion", "response"),
-        "question": ("answer",),
-        "text": ("label",),
-        "sentence": ("label",),
-    }.items() for answer in answers),
-)  # fmt: skip
-"""The usual fields, in the order in which they are tried."""
+    Columns(("input",), "output"),
+    Columns(("prompt",), "answer"),
+    Columns(("prompt",), "completion"),
+    Columns(("prompt",), "response"),
+    Columns(("question",), "answer"),
+    Columns(("text",), "label"),
+    Columns(("sentence",), "label"),
+    Columns(("context",), "response"),
+    Columns(("instruction",), "output"),
+    Columns(("instruction",), "response"),
+)
+"""The usual fields, in the order in which they are tried; an ``instruction`` beside them comes first in the prompt."""
 NUMBERS = ("id", "data_id", "idx", "index", "guid", "uid", "", "Unnamed: 0", "__index_level_0__")
 """Fields that number a record: nobody misses them in a prompt."""
 
@@ -100,9 +103,9 @@ def check_characters(where: Place, row: int, name: str, text: str) -> None:
 
 def _form(where: Place, names: set[str]) -> Columns:
     for form in FORMS:
-        wanted = {*form.prompt, form.answer, form.messages} - {""}
-        if wanted <= names:
-            return Columns(tuple(filter(None, form.prompt)), form.answer, form.messages)
+        if {*form.prompt, form.answer, form.messages} - {""} <= names:
+            instruction = ("instruction",) if "instruction" in names and not form.messages else ()
+            return replace(form, prompt=tuple(dict.fromkeys((*instruction, *form.prompt))))
     usual = ", ".join(" and ".join(filter(None, (*form.prompt, form.answer, form.messages))) for form in FORMS)
     raise ValueError(
         f"{where}: expected records with usual fields ({usual}), got {sorted(map(str, names))!r:.400}; name yours, "

@@ -58,6 +58,7 @@ class TextTask:
         for split in ("train", "test"):
             if not self.split(split):
                 raise ValueError(f"task {self.name!r}: its {split} split is empty; expected at least one example")
+        labels = set(self.labels or ())
         for split in SPLITS:
             for row, example in enumerate(self.split(split)):
                 if not example.prompt.strip():
@@ -65,11 +66,7 @@ class TextTask:
                         f"task {self.name!r}, {split} example {row}: expected a prompt with text, "
                         f"got {example.prompt!r}"
                     )
-        if self.labels is None:
-            return
-        for split in SPLITS:
-            for row, example in enumerate(self.split(split)):
-                if example.answer not in self.labels:
+                if self.labels is not None and example.answer not in labels:
                     raise ValueError(
                         f"task {self.name!r}, {split} example {row}: expected one of the task's labels "
                         f"{list(self.labels)!r:.400}, got the answer {example.answer!r:.80}; a label must occur in "

@@ -211,6 +211,13 @@ def test_the_instruction_of_alpaca_records_is_part_of_the_prompt(layout: str, tm
     assert task.train[0].prompt == "Urgent?\ntrain 0" and task.train[-1].prompt == "Is train urgent?"
 
 
+@pytest.mark.parametrize(("prompt", "answer"), [("text", "label"), ("prompt", "answer"), ("context", "response")])
+def test_an_instruction_beside_any_usual_fields_is_part_of_the_prompt(prompt: str, answer: str) -> None:
+    records = {split: [{"instruction": "Urgent?", **row} for row in rows(split, prompt, answer)] for split in SPLITS}
+    (task,) = read_tasks({"mail": records})
+    assert task.train[0].prompt == 'Urgent?\ntrain "0", or\nmore'
+
+
 def test_fields_that_are_not_used_are_named_once_and_only_if_they_hold_something() -> None:
     more = {"system": "Be kind.", "history": [["a", "b"]], "id": 3, "empty": "", "none": None, "list": []}
     records = {split: [{**row, **more} for row in rows(split, "input", "output")] for split in SPLITS}
