@@ -6,11 +6,9 @@ from functools import cached_property
 from itertools import product
 from math import inf
 from pathlib import Path
-from typing import Any
 
-from ..experiments.result import Failure, Result
+from ..experiments.result import Failure, Key, Result
 from ..experiments.store import Origin, RunStore
-from ..experiments.strategies import STRATEGIES
 from .quantities import COSTS, LABEL_ACCURACY, METRICS, OP, TRAINING_MINUTES, Quantity, task_score
 from .statistics import Difference, Run, Spread, paired_difference
 
@@ -27,19 +25,24 @@ class Report:
     :param failures: the failed ones.
     :param origins: what each was asked for, and where it ran.
     :param baseline: what the others are compared with, or None.
+    :param folder: of the comparison.
+    :param own: metrics of a user's own.
     """
 
     results: Sequence[Result]
     failures: Sequence[Failure]
     origins: Sequence[Origin]
     baseline: str | None
+    folder: Path
+    own: Sequence[Quantity] = ()
 
     @classmethod
-    def read(cls, folder: Path, baseline: str | None = None) -> "Report":
+    def read(cls, folder: Path, baseline: str | None = None, own: Sequence[Quantity] = ()) -> "Report":
         """Read the folder of a comparison, finished or not.
 
         :param folder: what ``--out`` was.
         :param baseline: a strategy with finished runs; :data:`BASELINE` by default, if there.
+        :param own: metrics of a user's own, :func:`~avalanche_aim.report.quantities.own_metrics`.
         :raises ValueError: for a baseline without finished runs, or a damaged file.
         :raises FileNotFoundError: if there is no run.
         """
@@ -51,14 +54,12 @@ class Report:
         elif baseline not in finished:
             raise ValueError(f"baseline: expected a strategy with finished runs ({', '.join(finished) or 'none'}), "
                              f"got {baseline!r}")  # fmt: skip
-        return cls(results, failures, store.origins(), baseline)
+        return cls(results, failures, store.origins(), baseline, folder, own)
 
     @cached_property
     def strategies(self) -> list[str]:
-        """Those with finished runs, the highest mean OP first; equal ones as :data:`STRATEGIES` lists them."""
-        known = list(STRATEGIES)
-        names = sorted({r.strategy for r in self.results}, key=lambda n: (known.index(n) if n in known else inf, n))
-        return sorted(names, key=lambda name: -self._mean(name, OP))
+        """Those with finished runs, the highest mean OP first."""
+        return sorted({run.strategy for run in self.results}, key=lambda name: (-self._mean(name, OP), name))
 
     @cached_property
     def orders(self) -> list[str]:
@@ -71,18 +72,38 @@ class Report:
         runs = sorted(self.results, key=lambda result: result.order)
         return list(dict.fromkeys(task for result in runs for task in result.tasks))
 
+    def tasks_of(self, order: str) -> list[str]:
+        """Return the tasks of an order, in its sequence.
+
+        :param order: of the finished runs.
+        """
+        return next(result.tasks for result in self.results if result.order == order)
+
+    def counted(self, task: str) -> str:
+        """Return a task's name with the number of its evaluated rows, where the runs tell it.
+
+        :param task: its name.
+        """
+        counts = {run.eval_rows[run.tasks.index(task)] for run in self.results
+                  if run.eval_rows and task in run.tasks}  # fmt: skip
+        return f"{task} (n = {', '.join(map(str, sorted(counts)))})" if counts else task
+
     @property
-    def missing(self) -> list[tuple[str, str, int]]:
-        """Strategy, order and seed of runs that neither finished nor failed, though others have that order and seed."""
-        runs: list[Any] = [*self.results, *self.failures]
-        ended = {(run.strategy, run.order, run.seed) for run in runs}
-        strategies, orders, seeds = map(set, zip(*ended, strict=True))
-        return sorted(set(product(strategies, orders, seeds)) - ended)
+    def never_merged(self) -> list[Result]:
+        """The runs of merging strategies whose weights were never merged."""
+        return [run for run in self.results if run.history and not any(m.merged for m in run.history.merges)]
+
+    @property
+    def missing(self) -> list[Key]:
+        """The runs that neither finished nor failed, though others have that order and seed."""
+        ended = {run.key for run in [*self.results, *self.failures]}
+        parts = ({getattr(key, name) for key in ended} for name in ("strategy", "order", "seed"))
+        return sorted({Key(*parts) for parts in product(*parts)} - ended)
 
     @property
     def quantities(self) -> list[Quantity]:
         """Everything a run is described by."""
-        return [*METRICS, LABEL_ACCURACY, *map(task_score, self.tasks), *COSTS, TRAINING_MINUTES]
+        return [*METRICS, *self.own, LABEL_ACCURACY, *map(task_score, self.tasks), *COSTS, TRAINING_MINUTES]
 
     def runs(self, strategy: str, order: str | None = None) -> list[Result]:
         """Return the finished runs of a strategy, by order and seed.

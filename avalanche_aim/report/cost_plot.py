@@ -1,25 +1,24 @@
 """Cost against OP."""
 
-from html import escape
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .content import Report
-from .palette import Look, looks
+from .drawing import Plot, shorten, tip
+from .palette import light, look
 from .quantities import MINUTES, OP, Quantity
 from .statistics import Spread
-from .svg import Frame, Point, figure, label, spanned, tag
 
-WIDTH, HEIGHT = 420, 370
-LETTER = 7.0
-"""About the width of a letter of the style sheet's 12 px text."""
+ROW = 15.0
+"""Pixels between two names."""
 PASSES = Quantity(
     "passes in all", "", "passes with and without gradient", 2,
     lambda result: result.cost.gradient_passes + result.cost.other_passes,
 )  # fmt: skip
-Box = tuple[float, float, float, float]
 
 
-def cost_plots(report: Report) -> list[str]:
-    """Return OP against minutes and against passes through the model, one point a strategy.
+def cost_plots(report: Report) -> list[Plot]:
+    """Return OP against minutes and against passes through the model, a point for each strategy.
 
     :param report: its content.
     """
@@ -27,61 +26,47 @@ def cost_plots(report: Report) -> list[str]:
             _plot(report, PASSES, "passes through the model (1: plain training)")]  # fmt: skip
 
 
-def _plot(report: Report, cost: Quantity, title: str) -> str:
-    points = {}
-    for name in report.strategies:
-        x, y = report.spread(name, cost), report.spread(name, OP)
-        if x is not None and y is not None:
-            points[name] = x, y
+def _plot(report: Report, cost: Quantity, title: str) -> Plot:
+    spreads = {name: (report.spread(name, cost), report.spread(name, OP)) for name in report.strategies}
+    points = {name: (x, y) for name, (x, y) in spreads.items() if x is not None and y is not None}
+    best = max(points, key=lambda name: points[name][1].mean)
+    words = f"Scatter plot of OP against {title} for {len(points)} strategies; {best} is highest."
+    height = max(300.0, 90 + ROW * len(points))
+    return Plot(words, 460, height, lambda figure: _draw(figure, points, title, height))
+
+
+def _draw(figure: Any, points: Mapping[str, tuple[Spread, Spread]], title: str, height: float) -> None:
+    axis = figure.subplots()
     costs = [x.mean for x, _ in points.values()]
     log = min(costs) > 0 and max(costs) > 8 * min(costs)
-    ends = [y.mean + s * (y.deviation or 0.0) for _, y in points.values() for s in (-1, 1)]
-    frame = Frame(spanned(costs, 48, WIDTH - 14, log), spanned(ends, HEIGHT - 44, 26))
-    looked = looks(report)
-    drawn = sorted(points, key=lambda name: looked[name].emphasised)  # grey ones first, and so below
-    marks = "".join(_mark(frame, name, looked[name], *points[name]) for name in drawn)
-    places = {name: (frame.x(x.mean), frame.y(y.mean)) for name, (x, y) in points.items()}
-    axis = f"{title}, log scale" if log else title
-    best = max(points, key=lambda name: points[name][1].mean)
-    description = f"Scatter plot of OP against {title} for {len(points)} strategies; {best} is highest."
-    return figure(description, WIDTH, HEIGHT, frame.axes(axis, "OP, %"), marks, _names(places, looked))
+    axis.set_xscale("log" if log else "linear")
+    for name, (x, y) in reversed(points.items()):
+        own = look(name)
+        mark = axis.plot(x.mean, y.mean, own.marker, color=own.hex, ms=8)
+        tip(mark, f"{name}: OP {y.mean:.1f}, cost {x.mean:.3g}, {y.count} runs")
+        axis.errorbar(x.mean, y.mean, y.deviation, color=own.hex, lw=1.2, alpha=0.6)
+    axis.margins(x=0.08, y=0.08)
+    axis.set(xlabel=f"{title}, log scale" if log else title, title="OP, %")
+    low, high = axis.get_ylim()
+    ordered = sorted(points, key=lambda name: -points[name][1].mean)
+    wanted = [(high - points[name][1].mean) / (high - low) for name in ordered]
+    for name, place in zip(ordered, spaced(wanted, ROW / (height - 80)), strict=True):
+        x, y = points[name]
+        axis.annotate(
+            shorten(name, 16), (x.mean, y.mean), xytext=(1.03, 1 - place), textcoords="axes fraction", va="center",
+            color=look(name).hex, arrowprops={"arrowstyle": "-", "color": light("muted"), "lw": 0.6, "alpha": 0.6,
+                                              "shrinkA": 1, "shrinkB": 5, "relpos": (0, 0.5)},
+        )  # fmt: skip
 
 
-def _mark(frame: Frame, name: str, look: Look, cost: Spread, score: Spread) -> str:
-    x, y = frame.x(cost.mean), frame.y(score.mean)
-    tip = tag("title", escape(f"{name}: OP {score.mean:.1f}, cost {cost.mean:.3g}, {score.count} runs"))
-    spread = score.deviation or 0.0
-    ends = frame.y(score.mean - spread), frame.y(score.mean + spread)
-    bar = tag("line", x1=x, x2=x, y1=ends[0], y2=ends[1], class_=f"line {look.css} thin") if spread else ""
-    return bar + tag("circle", tip, cx=x, cy=y, r=5.0 if look.emphasised else 3.5, class_=f"dot {look.css}")
+def spaced(wanted: Sequence[float], gap: float) -> list[float]:
+    """Return places near the wanted ones, none closer to another than the gap, from 0 to 1 where there is room.
 
-
-def _names(places: dict[str, Point], looked: dict[str, Look]) -> str:
-    """A name beside each point where nothing else is; further away, with a leader, where it is crowded."""
-    taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in places.values()]
-    parts = []
-    for name, (x, y) in sorted(places.items(), key=lambda item: not looked[item[0]].emphasised):
-        box = _free(x, y, len(name) * LETTER, taken)
-        taken.append(box)
-        left, middle = box[0], (box[1] + box[3]) / 2
-        near = left if left > x else box[2]
-        if abs(middle - y) > 14:
-            parts.append(tag("line", x1=x, y1=y, x2=near, y2=middle, class_="leader"))
-        parts.append(label(name, left, middle + 4, class_="name" if looked[name].emphasised else "tick"))
-    return "".join(parts)
-
-
-def _free(x: float, y: float, width: float, taken: list[Box]) -> Box:
-    """The nearest box beside a point that is inside the plot and overlaps none that is taken."""
-    shifts = sorted((k * 7.0 for k in range(-45, 46)), key=abs)
-    boxes = []
-    for shift in shifts:
-        for left in (x + 9, x - 9 - width):
-            boxes.append((left, y + shift - 7, left + width, y + shift + 7))
-    inside = [b for b in boxes if b[0] >= 50 and b[2] <= WIDTH - 2 and b[1] >= 20 and b[3] <= HEIGHT - 46]
-    clear = (b for b in inside if not any(_overlap(b, other) for other in taken))
-    return next(clear, inside[0] if inside else boxes[0])
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    :param wanted: from 0 to 1, rising.
+    :param gap: between two of them.
+    """
+    places: list[float] = []
+    for number, place in enumerate(wanted):
+        latest = 1 - gap * (len(wanted) - 1 - number)  # leaves room for those that follow
+        places.append(max(min(place, latest), places[-1] + gap if places else 0.0))
+    return places

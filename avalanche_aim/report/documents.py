@@ -9,7 +9,7 @@ from typing import Any
 from ..experiments.store import SCORE
 from .content import Report
 from .finding import failures, finding, limits
-from .origins import provenance, settings
+from .origins import provenance, settings, title
 from .quantities import COSTS, LABEL_ACCURACY, METRICS, Quantity
 from .table import Table, latex, latex_escape, markdown, text
 from .tables import tables, task_table
@@ -37,7 +37,7 @@ def markdown_report(report: Report) -> str:
 
     :param report: its content.
     """
-    blocks = ["# Comparison", f"**{finding(report)}**", *limits(report)]
+    blocks = [f"# {title(report.origins)}", f"**{finding(report)}**", *limits(report)]
     if report.results:
         for table in (*tables(report), task_table(report)):
             blocks += [f"## {table.title}", markdown(table), table.note]
@@ -87,7 +87,7 @@ def definitions(report: Report) -> dict[str, str]:
 
     :param report: its content.
     """
-    shown = {q.name: q.meaning for q in (*METRICS, LABEL_ACCURACY, *COSTS) if report.has(q)}
+    shown = {q.name: q.meaning for q in (*METRICS, *report.own, LABEL_ACCURACY, *COSTS) if report.has(q)}
     return {"score": SCORE, "R[i][j]": "score on task j after training on task i, from 0 to T-1", **shown}
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from ..experiments.result import Key
 from .content import REFERENCES, Report
-from .origins import run_name
 from .quantities import OP
 from .statistics import CONFIDENCE, FEW, Difference
 from .table import cell
@@ -41,12 +41,14 @@ def limits(report: Report) -> list[str]:
         lines.append(f"{_count(len(report.failures), 'run')} failed; they are in no number.")
     missing = report.missing
     if missing:
-        named = "; ".join(f"{strategy}, order {order}, seed {seed}" for strategy, order, seed in missing[:5])
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        lines.append(f"Missing {_count(len(missing), 'run')}, not run or not ended: {named}{more}.")
+        lines.append(f"Missing {_count(len(missing), 'run')}, not run or not ended: {_named(missing)}.")
     if report.results and (report.failures or missing):
         lines.append("Means of strategies that lack runs are over other orders and seeds than those of the rest; "
                      "the differences are over shared ones only.")  # fmt: skip
+    never = report.never_merged
+    if never:
+        lines.append("Never merged, so these are runs of training alone: "
+                     f"{_named([run.key for run in never])}.")  # fmt: skip
     pairs = [d for name in report.strategies if (d := report.difference(name, OP)) is not None]
     if pairs and all(difference.interval is None for difference in pairs):
         lines.append("One pair of runs a strategy has no interval; more seeds or orders give one.")
@@ -62,7 +64,7 @@ def failures(report: Report) -> list[tuple[str, str]]:
 
     :param report: its content.
     """
-    return [(run_name(failure), failure.error) for failure in report.failures]
+    return [(str(failure.key), failure.error) for failure in report.failures]
 
 
 def _besides(report: Report, contenders: Sequence[str]) -> str:
@@ -87,6 +89,11 @@ def _against(baseline: str, difference: Difference | None) -> str:
     verdict = "excludes 0" if difference.excludes_zero else "includes 0, so the runs do not tell the two apart"
     return (f"{mean} over {difference.spread.count} pairs, with a {'rough ' if difference.rough else ''}"
             f"{CONFIDENCE:.0%} interval of [{low}, {high}], which {verdict}")  # fmt: skip
+
+
+def _named(keys: Sequence[Key]) -> str:
+    more = f" and {len(keys) - 5} more" if keys[5:] else ""
+    return "; ".join(map(str, keys[:5])) + more
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,9 +2,58 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
+from ..experiments.result import Result
 from ..experiments.store import Origin
+
+BENCHMARKS = {"standard_cl": "Standard CL", "long_sequence": "Long sequence", "superni": "SuperNI"}
+"""As they are written in running text; others by their own name."""
+PUBLIC = {"sample": "the shipped sample", "hub": "data from the hub"}
+
+
+def title(origins: Sequence[Origin]) -> str:
+    """Name a comparison by what it was run on: benchmark or data, orders, model.
+
+    :param origins: of all runs.
+    """
+    benchmark = BENCHMARKS.get(name := _shared(origins, "benchmark"), name)
+    data, model = (PurePath(_shared(origins, name)).name for name in ("data", "model"))
+    orders = sorted({origin.order for origin in origins})
+    listed = [order.split(",") for order in orders if "," in order]
+    if listed and data not in PUBLIC:  # somebody's own tasks: the benchmark says nothing about them
+        subject = data
+    else:
+        subject = f"{benchmark} ({PUBLIC.get(data, data)})" if data and data != benchmark else benchmark
+    named = _several("order", [order for order in orders if "," not in order])
+    tasks = [f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if names[4:] else ''}" for names in listed[:1]]
+    more = [f"{len(listed) - 1} more of such orders"] if listed[1:] else []
+    where = ", ".join(filter(None, [named, *tasks, *more]))
+    return " · ".join(filter(None, [subject, where, model]))
+
+
+def about(origins: Sequence[Origin], results: Sequence[Result]) -> str:
+    """Return how much was run, in a line.
+
+    :param origins: of all runs.
+    :param results: the finished runs.
+    """
+    seeds = sorted({str(origin.seed) for origin in origins}, key=int)
+    strategies = len({result.strategy for result in results})
+    return (f"{strategies} {'strategy' if strategies == 1 else 'strategies'}, {_several('seed', seeds)}; "
+            f"{len(results)} finished {'run' if len(results) == 1 else 'runs'}; "
+            f"{_shared(origins, 'stream') or 'test'} data")  # fmt: skip
+
+
+def _shared(origins: Sequence[Origin], name: str) -> str:
+    """A setting that all runs share, or "" where they differ or lack it."""
+    values = {str(origin.asked.get(name) or "") for origin in origins}
+    return values.pop() if len(values) == 1 else ""
+
+
+def _several(noun: str, values: Sequence[str]) -> str:
+    return f"{noun}{'s' if len(values) > 1 else ''} {', '.join(values)}" if values else ""
 
 
 def settings(origins: Sequence[Origin]) -> dict[str, str]:
@@ -12,7 +61,7 @@ def settings(origins: Sequence[Origin]) -> dict[str, str]:
 
     :param origins: of all runs.
     """
-    asked = {run_name(o): {k: v for k, v in o.asked.items() if k != "options"} for o in origins}
+    asked = {str(o.key): {k: v for k, v in o.asked.items() if k != "options"} for o in origins}
     shown = {
         "strategies": ", ".join(dict.fromkeys(o.strategy for o in origins)),
         "orders": ", ".join(sorted({o.order for o in origins})),
@@ -28,15 +77,7 @@ def provenance(origins: Sequence[Origin]) -> dict[str, str]:
 
     :param origins: of all runs.
     """
-    return _agreed({run_name(o): _flat(o.provenance) for o in origins})
-
-
-def run_name(run: Any) -> str:
-    """Name a run for people.
-
-    :param run: anything with a strategy, an order and a seed.
-    """
-    return f"{run.strategy}, order {run.order}, seed {run.seed}"
+    return _agreed({str(o.key): _flat(o.provenance) for o in origins})
 
 
 def _agreed(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

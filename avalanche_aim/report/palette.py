@@ -1,40 +1,54 @@
-"""Which strategies stand out in the plots, and how each looks in all of them."""
+"""The colours of plots and page, and how each strategy looks: the same in every report."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
-from .content import Report
-
-COLOURS = 8
-"""The style sheet's classes c0 to c7; more cannot be told apart."""
-DASHES = (None, "6 3", "2 3", "9 3 2 3")
+COLOURS = {
+    "paper": ("#ffffff", "#11161d"), "soft": ("#f3f5f8", "#1b222c"), "ink": ("#16202c", "#e8edf3"),
+    "muted": ("#566273", "#a3afbd"), "rule": ("#d5dbe3", "#36414e"), "accent": ("#0f5fb8", "#7db7ff"),
+    "shade": ("#9aa6b4", "#5b6878"),
+    "vermilion": ("#c63f00", "#ff8a50"), "blue": ("#1060b8", "#6fb1ff"), "grey": ("#4b5866", "#c5ced8"),
+    "green": ("#00805a", "#3ed0a0"), "purple": ("#7440b8", "#c3a0ff"), "ochre": ("#8f6b00", "#ecc94b"),
+    "rose": ("#cf3a9a", "#ff90cf"), "sky": ("#1d8fc0", "#8adcff"),
+}  # fmt: skip
+"""Name → in light and in dark mode. Plots are drawn in the light ones; a page puts variables for them."""
+STRATEGY_COLOURS = tuple(COLOURS)[-8:]
+MARKERS = "os^DvPX*"
+KNOWN = (
+    *("aim", "replay", "naive", "fixed-interval", "ewc", "joint", "mix-replay", "aim-replay"),
+    *("random-interval", "cumulative", "aim-economical", "single-merge", "lwf", "aim-reference", "der", "alternate"),
+    *("er-ace", "mir", "agem", "averaging", "si", "ema-replay", "forever", "mer"),
+    *("gem", "gdumb", "mas", "ewc-online", "wsc", "magmax", "slao"),
+)
+"""Whose looks differ from one another; a new name is added at the end, so that no other changes."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """The class and dashes of a strategy's line; ``emphasised`` is False for one in grey."""
+    """A colour's name and a marker; together they tell strategies apart for the colour-blind, too."""
 
-    css: str
-    dashes: str | None
-    emphasised: bool
+    colour: str
+    marker: str
+
+    @property
+    def hex(self) -> str:
+        """The colour in light mode."""
+        return light(self.colour)
 
 
-def looks(report: Report) -> dict[str, Look]:
-    """Return each strategy's look: colours for the baseline, AIM and the highest mean OP, grey for the rest.
+def light(name: str) -> str:
+    """Return a colour as it is drawn.
 
-    :param report: its content.
+    :param name: a key of :data:`COLOURS`.
     """
-    chosen = emphasised(report)
-    grey = Look("other", None, False)
-    coloured = {name: Look(f"c{i}", DASHES[i % len(DASHES)], True) for i, name in enumerate(chosen)}
-    return {name: coloured.get(name, grey) for name in report.strategies}
+    return COLOURS[name][0]
 
 
-def emphasised(report: Report) -> Sequence[str]:
-    """Return the strategies that have a colour, in the order of the report.
+def look(strategy: str) -> Look:
+    """Return how a strategy looks, from its name alone.
 
-    :param report: its content.
+    :param strategy: any name; one that is not :data:`KNOWN` has a look that none of those has.
     """
-    always = [name for name in (report.baseline, "aim") if name in report.strategies]
-    chosen = set(list(dict.fromkeys([*always, *report.strategies]))[:COLOURS])
-    return [name for name in report.strategies if name in chosen]
+    place = KNOWN.index(strategy) if strategy in KNOWN else 32 + crc32(strategy.encode()) % 32
+    colour, turn = place % 8, place // 8
+    return Look(STRATEGY_COLOURS[colour], MARKERS[(colour + turn) % 8])

@@ -1,9 +1,12 @@
-"""What a report says of each run: scores and costs, each with its meaning."""
+"""What a report says of each run: scores and costs, each with its meaning, and metrics of a user's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from math import isfinite
 from operator import attrgetter
+from pathlib import Path
+from runpy import run_path
 from statistics import fmean
 
 from ..evaluation import DEFINITIONS
@@ -32,9 +35,14 @@ class Quantity:
         """Return the number of a run, None where it has none.
 
         :param result: the run.
+        :raises ValueError: if it cannot be taken from the run.
         """
-        number = self.of(result)
-        return float(number) if number is not None and isfinite(number) else None
+        try:
+            number = self.of(result)
+            return float(number) if number is not None and isfinite(number) else None
+        except Exception as error:
+            raise ValueError(f"metric {self.name!r} of {result.key}: expected a number or None, got "
+                             f"{type(error).__name__}: {error}") from error  # fmt: skip
 
 
 def _metric(name: str) -> Quantity:
@@ -82,3 +90,31 @@ def task_score(task: str) -> Quantity:
         return result.r[-1][result.tasks.index(task)] if task in result.tasks else None
 
     return Quantity(f"score of {task}", "%", f"score on {task} after the last task; {SCORE}", 1, of)
+
+
+GROUP = "avalanche_aim.metrics"
+"""Entry points of installed packages: each is a :class:`Quantity` that every report shows."""
+
+
+def own_metrics(files: Iterable[Path] = ()) -> list[Quantity]:
+    """Return a user's own metrics: those of installed packages, and those of files.
+
+    :param files: Python files; each :class:`Quantity` that stands in one by name is taken.
+    :raises ValueError: for something else than a quantity, a name that is taken, or a file without any.
+    """
+    found = [(f"entry point {point.name} of {GROUP}", point.load()) for point in entry_points(group=GROUP)]
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"metrics: expected a Python file, got {file}")
+        quantities = [value for value in run_path(str(file)).values() if isinstance(value, Quantity)]
+        if not quantities:
+            raise ValueError(f"metrics: expected a file that defines a Quantity by name, got {file}")
+        found += [(str(file), quantity) for quantity in quantities]
+    taken = {quantity.name for quantity in (*METRICS, LABEL_ACCURACY, *COSTS, TRAINING_MINUTES)}
+    for where, quantity in found:
+        if not isinstance(quantity, Quantity):
+            raise ValueError(f"{where}: expected a Quantity, got {quantity!r:.80}")
+        if quantity.name in taken:
+            raise ValueError(f"{where}: expected a name of its own, got {quantity.name!r}, which is taken")
+        taken.add(quantity.name)
+    return [quantity for _, quantity in found]

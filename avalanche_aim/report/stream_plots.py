@@ -1,139 +1,174 @@
-"""R over the stream: a heat map a strategy, and the score of each task as the stream goes on."""
+"""Scores as the stream goes on: their mean, what is forgotten, each task by itself, and R as a heat map."""
 
-import math
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..evaluation.transfer import Matrix, result_matrix
+from ..evaluation.transfer import Matrix, forgetting, result_matrix
+from ..experiments.result import Result
 from .content import Report
-from .palette import Look, looks
-from .svg import Frame, Scale, figure, label, polyline, shorten, tag
-from .table import cell
+from .drawing import Plot, shorten, tip
+from .palette import light, look
+from .quantities import task_score
 
-VIRIDIS = ("440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b", "fde725")
-NUMBERED = 8
-"""Up to so many tasks the cells have room for their numbers."""
+NAMED = 6
+"""Up to so many tasks stand by name on the horizontal axis, more by number."""
+FEW_LINES = 8
+"""With more strategies, those of lower mean OP are drawn fainter."""
+Curve = list[float]
 
 
-def mean_matrices(report: Report, order: str) -> dict[str, Matrix]:
-    """Return R of each strategy, the mean over seeds, NaN where nothing was measured.
+def mean_curve(r: Matrix) -> Curve:
+    """Return the mean score over the tasks trained on so far, after each task; NaN where one was not measured.
+
+    :param r: shape (T, T).
+    """
+    return [float(r[i, : i + 1].mean()) for i in range(len(r))]
+
+
+def forgetting_curve(r: Matrix) -> Curve:
+    """Return the metric Forgetting after each task; NaN after the first, and where it was not measured.
+
+    :param r: shape (T, T).
+    """
+    seen = (r[:i, :i] for i in range(1, len(r) + 1))
+    return [forgetting(part) if np.isfinite([*part[-1], *np.diag(part)]).all() else np.nan for part in seen]
+
+
+def overview_plots(report: Report, order: str) -> list[Plot]:
+    """Return the mean score and the forgetting over the stream: a line for each strategy, a point for each seed.
 
     :param report: its content.
     :param order: of the stream.
     """
-    runs = {name: report.runs(name, order) for name in report.strategies}
-    return {name: np.mean([result_matrix(run.r) for run in found], axis=0) for name, found in runs.items() if found}
+    tasks, plots = report.tasks_of(order), []
+    for title, unit, curve in (("Mean score of the tasks so far", "%", mean_curve),
+                               ("Forgetting of the tasks so far", "points", forgetting_curve)):  # fmt: skip
+        curves = {name: np.array([curve(result_matrix(run.r)) for run in report.runs(name, order)])
+                  for name in report.strategies}  # fmt: skip
+        curves = {name: values for name, values in curves.items() if np.isfinite(values).any()}
+        if curves:
+            ends = {name: values[:, -1].mean() for name, values in curves.items()}
+            words = ", ".join(f"{name} {end:.1f}" for name, end in ends.items())
+            plots.append(Plot(f"{title}, order {order}; at the end: {words}.", 440, 300,
+                              _overview(curves, title, unit, tasks)))  # fmt: skip
+    return plots
 
 
-def tasks_of(report: Report, order: str) -> list[str]:
-    """Return the tasks of an order, in its sequence.
+def _overview(curves: Mapping[str, Any], title: str, unit: str, tasks: Sequence[str]) -> Any:
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        steps = np.arange(1, len(tasks) + 1)
+        for rank, (name, values) in reversed(list(enumerate(curves.items()))):
+            own, faint = look(name), 0.35 if rank >= FEW_LINES else 1.0
+            mean = values.mean(axis=0)
+            words = f"{name}: {', '.join(f'{v:.1f}' for v in mean if np.isfinite(v))}"
+            lines = axis.plot(steps, mean, color=own.hex, marker=own.marker, alpha=faint)
+            for seed in values if len(values) > 1 else ():
+                lines += axis.plot(steps, seed, own.marker, color=own.hex, ms=3, alpha=0.5 * faint)
+            tip(lines, words)
+        named = len(tasks) <= NAMED
+        room = 60 // len(tasks)
+        axis.set_xticks(steps, [shorten(t, room) for t in tasks] if named else steps, size=10 if named else 9)
+        axis.set(title=f"{title}, {unit}", xlim=(0.7, len(tasks) + 0.3))
+        axis.set_xlabel("after training on" if named else "after training on task number")
 
-    :param report: its content.
-    :param order: of the stream.
-    """
-    return next(result.tasks for result in report.results if result.order == order)
-
-
-def heat_maps(report: Report, order: str) -> list[str]:
-    """Return R of each strategy as a heat map, rows after training on a task, columns evaluated on one.
-
-    :param report: its content.
-    :param order: of the stream.
-    """
-    tasks = tasks_of(report, order)
-    return [_heat_map(name, r, tasks) for name, r in mean_matrices(report, order).items()]
-
-
-def scale_bar() -> str:
-    """Return the legend of the heat maps."""
-    steps = "".join(tag("rect", x=4 + 2.4 * k, y=4, width=2.9, height=12, fill=colour(k)) for k in range(101))
-    marks = "".join(label(str(k), 4 + 2.4 * k, 30, text_anchor="middle", class_="tick") for k in (10, 50, 90))
-    return figure("Colour scale of the heat maps, dark for 0 and bright for 100 percent.", 252, 34, steps, marks)
+    return draw
 
 
-def colour(score: float) -> str:
-    """Return the colour of a score, dark to bright.
-
-    :param score: 0 to 100.
-    """
-    place = min(max(score, 0.0), 100.0) / 100 * (len(VIRIDIS) - 1)
-    low = min(int(place), len(VIRIDIS) - 2)
-    pairs = zip(*(bytes.fromhex(stop) for stop in VIRIDIS[low : low + 2]), strict=True)
-    return "#" + "".join(f"{round(a + (b - a) * (place - low)):02x}" for a, b in pairs)
-
-
-def _heat_map(name: str, r: Matrix, tasks: Sequence[str]) -> str:
-    size, left, top = (34 if len(tasks) <= NUMBERED else 16), 104, 40
-    parts = [label(name, left, 14, class_="title")]
-    for k, task in enumerate(tasks):
-        middle = size * k + size / 2
-        parts.append(label(str(k + 1), left + middle, top - 6, text_anchor="middle", class_="tick"))
-        row = f"{shorten(task, 13)} {k + 1}"
-        parts.append(label(row, left - 6, top + middle + 4, text_anchor="end", class_="tick"))
-    parts.append(tag("rect", x=left - 1, y=top - 1, width=size * len(tasks) + 1, height=size * len(tasks) + 1,
-                     class_="empty"))  # fmt: skip
-    parts += [_square(r[i, j], tasks[i], tasks[j], left + size * j, top + size * i, size)
-              for i in range(len(tasks)) for j in range(len(tasks))]  # fmt: skip
-    parts.append(label("evaluated on", left - 6, top - 6, text_anchor="end", class_="tick"))
-    final = r[-1][np.isfinite(r[-1])]
-    description = f"Heat map of R of {name}: {len(tasks)} tasks; mean of the last row {cell(float(final.mean()))} %."
-    return figure(description, left + size * len(tasks) + 4, top + size * len(tasks) + 4, *parts)
-
-
-def _square(score: float, after: str, on: str, x: float, y: float, size: int) -> str:
-    if not np.isfinite(score):
-        return ""
-    tip = tag("title", escape(f"after {after}, on {on}: {score:.1f}"))
-    square = tag("rect", tip, x=x, y=y, width=size - 1, height=size - 1, fill=colour(score))
-    if size < 30:
-        return square
-    ink = "on-bright" if _luminance(colour(score)) > 0.18 else "on-dark"  # the ink with the higher contrast
-    return square + label(f"{score:.0f}", x + (size - 1) / 2, y + size / 2 + 4, text_anchor="middle", class_=ink)
-
-
-def _luminance(css: str) -> float:
-    """Relative luminance as WCAG defines it, 0 to 1."""
-    parts = (part / 255 for part in bytes.fromhex(css[1:]))
-    linear = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def task_plots(report: Report, order: str) -> list[str]:
-    """Return a plot for each task: its score from its own training to the end of the stream, one line a strategy.
+def task_plots(report: Report, order: str) -> list[Plot]:
+    """Return a plot for each task: its score from its own training to the end, a line for each strategy.
 
     :param report: its content.
     :param order: of the stream.
     """
-    matrices, looked, tasks = mean_matrices(report, order), looks(report), tasks_of(report, order)
+    matrices = {name: np.mean([result_matrix(run.r) for run in runs], axis=0)
+                for name in report.strategies if (runs := report.runs(name, order))}  # fmt: skip
     scores = np.concatenate([r[np.isfinite(r)] for r in matrices.values()])
-    low, high = math.floor(scores.min() / 10) * 10, math.ceil(scores.max() / 10) * 10
-    frame = Frame(Scale(0.7, len(tasks) + 0.3, 32, 250), Scale(low, max(high, low + 10), 178, 26))
-    return [_task_plot(number, task, matrices, looked, frame) for number, task in enumerate(tasks)]
+    low = np.floor(scores.min() / 10) * 10
+    limits = (low - 2, max(np.ceil(scores.max() / 10) * 10, low + 10) + 2)
+    return [_task_plot(number, task, matrices, limits) for number, task in enumerate(report.tasks_of(order))]
 
 
-def _task_plot(task: int, name: str, matrices: dict[str, Matrix], looked: dict[str, Look], frame: Frame) -> str:
+def _task_plot(task: int, name: str, matrices: Mapping[str, Matrix], limits: tuple[float, float]) -> Plot:
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        for rank, (strategy, r) in reversed(list(enumerate(matrices.items()))):
+            own, scores = look(strategy), r[:, task]
+            lines = axis.plot(np.arange(1, len(r) + 1), scores, color=own.hex, marker=own.marker, ms=4,
+                              alpha=0.35 if rank >= FEW_LINES else 1.0)  # fmt: skip
+            tip(lines, f"{strategy}: {', '.join(f'{score:.0f}' for score in scores if np.isfinite(score))}")
+        axis.set(title=f"{task + 1}  {shorten(name, 26)}", xlim=(0.7, steps + 0.3), ylim=limits)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+
     steps = len(next(iter(matrices.values())))
-    marks = [k for k in range(1, steps + 1) if steps <= NUMBERED or k % 5 == 0 or k == 1]
-    # Grey first, the coloured on top of it, the best of them last.
-    ordered = sorted(reversed(list(matrices)), key=lambda strategy: looked[strategy].emphasised)
-    lines = "".join(_line(frame, strategy, list(matrices[strategy][:, task]), looked[strategy]) for strategy in ordered)
-    description = f"Lines of the score on {name}, task {task + 1}, from its training on; {_ends(matrices, task)}."
-    heading = label(f"{task + 1}  {shorten(name, 28)}", 8, 14, class_="title")
-    return figure(description, 258, 200, heading, frame.axes(x_ticks=marks), lines)
+    final = {strategy: float(r[-1, task]) for strategy, r in matrices.items()}
+    best = max(final, key=lambda strategy: final[strategy])
+    words = (f"Lines of the score on {name}, task {task + 1}, from its training on; at the end {best} has "
+             f"{final[best]:.1f} percent and the lowest has {min(final.values()):.1f}.")  # fmt: skip
+    return Plot(words, 270, 200, draw)
 
 
-def _line(frame: Frame, strategy: str, scores: Sequence[float], look: Look) -> str:
-    points = [(frame.x(i + 1), frame.y(float(score))) for i, score in enumerate(scores) if np.isfinite(score)]
-    tip = tag("title", escape(f"{strategy}: {', '.join(f'{s:.0f}' for s in scores if np.isfinite(s))}"))
-    dots = "".join(tag("circle", cx=x, cy=y, r=2.0, class_=f"dot {look.css}") for x, y in points
-                   if look.emphasised or len(points) == 1)  # fmt: skip
-    lines = polyline(points, class_=f"line {look.css}", stroke_dasharray=look.dashes)
-    return tag("g", tip, lines, dots)
+def task_bars(report: Report) -> list[Plot]:
+    """Return a plot for each task: its score after the last task, a bar for each strategy and a point for each run.
+
+    :param report: its content.
+    """
+    return [_bars(report, task) for task in report.tasks]
 
 
-def _ends(matrices: dict[str, Matrix], task: int) -> str:
-    final = {name: float(r[-1, task]) for name, r in matrices.items()}
-    best = max(final, key=lambda name: final[name])
-    return f"at the end {best} has {cell(final[best])} percent and the lowest has {cell(min(final.values()))}"
+def _bars(report: Report, task: str) -> Plot:
+    names, quantity = report.strategies, task_score(task)
+    values = {name: list(report.values(name, quantity).values()) for name in names}
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        for place, name in enumerate(names):
+            own, scores = look(name), values[name]
+            if scores:
+                tip(axis.barh(place, np.mean(scores), color=own.hex, alpha=0.45, height=0.7),
+                    f"{name}: {np.mean(scores):.1f}")  # fmt: skip
+                axis.plot(scores, [place] * len(scores), own.marker, color=own.hex, ms=4)
+        axis.set(title=report.counted(task), xlim=(0, 100), ylim=(len(names) - 0.4, -0.6))
+        axis.set_yticks(range(len(names)), [shorten(name, 18) for name in names], color=light("ink"))
+        axis.tick_params(axis="y", length=0)
+        axis.grid(axis="y", visible=False)
+
+    words = ", ".join(f"{name} {np.mean(scores):.1f}" for name, scores in values.items() if scores)
+    return Plot(f"Bars of the final score on {task} in percent: {words}.", 300, 62 + 19 * len(names), draw)
+
+
+def heat_map(name: str, runs: Sequence[Result]) -> Plot:
+    """Return R as a heat map, mean over runs: rows after training on a task, columns evaluated on one.
+
+    :param name: over it.
+    :param runs: of one order.
+    """
+    tasks, r = runs[0].tasks, np.mean([result_matrix(run.r) for run in runs], axis=0)
+    cell, small = (34, 11) if len(tasks) <= 8 else (18, 8)
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        image = axis.imshow(r, vmin=0, vmax=100, cmap="viridis", interpolation="none")
+        for i, j in np.argwhere(np.isfinite(r)):
+            ink = "#000000" if _luminance(image.to_rgba(r[i, j])) > 0.18 else "#ffffff"  # the higher contrast
+            axis.text(j, i, f"{r[i, j]:.0f}", ha="center", va="center", color=ink, size=small)
+        axis.set_xticks(range(len(tasks)), range(1, len(tasks) + 1))
+        axis.set_yticks(range(len(tasks)), [f"{shorten(task, 13)} {k}" for k, task in enumerate(tasks, 1)])
+        axis.tick_params(length=0)
+        axis.grid(visible=False)
+        axis.spines[:].set_visible(False)
+        axis.set_title(shorten(name, 24))
+        axis.set_xlabel("evaluated on")
+
+    final = r[-1][np.isfinite(r[-1])].mean()
+    size = cell * len(tasks)
+    words = f"Heat map of R of {name}: {len(tasks)} tasks; mean of the last row {final:.1f} percent."
+    return Plot(words, size + 120, size + 64, draw)
+
+
+def _luminance(rgba: Sequence[float]) -> float:
+    """Relative luminance as WCAG defines it, 0 to 1."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgba[:3]]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))

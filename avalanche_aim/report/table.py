@@ -1,9 +1,8 @@
-"""A table, and how it is written: aligned text, Markdown, LaTeX, HTML."""
+"""A table, and how it is written: aligned text, Markdown, LaTeX."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 NONE = "–"
 """Shown where there is no number."""
@@ -77,21 +76,6 @@ def latex(table: Table) -> str:
     lines += [_line(table.header, latex_escape), r"\midrule"]
     lines += [_line(row, lambda number: latex_escape(minus(number))) for row in table.rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def html(table: Table) -> str:
-    """Write a table as HTML, in a container that scrolls by itself.
-
-    :param table: the table.
-    """
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{escape(minus(n))}</td>" for n in numbers) + "</tr>"
-        for name, *numbers in table.rows
-    )
-    title = escape(table.title)
-    return (f'<div class="scroll" role="region" aria-label="{title}" tabindex="0"><table><caption>{title}</caption>\n'
-            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>")  # fmt: skip
 
 
 def latex_escape(text: str) -> str:

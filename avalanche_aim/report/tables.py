@@ -16,7 +16,7 @@ def main_table(report: Report) -> Table:
 
     :param report: its content.
     """
-    shown = [quantity for quantity in (*METRICS, LABEL_ACCURACY, *COSTS) if report.has(quantity)]
+    shown = [quantity for quantity in (*METRICS, *report.own, LABEL_ACCURACY, *COSTS) if report.has(quantity)]
     rows = [[name, str(len(report.runs(name))), *(_mean(report, name, quantity) for quantity in shown)]
             for name in report.strategies]  # fmt: skip
     alone = "" if report.baseline else " There are no differences without a baseline."
@@ -35,7 +35,7 @@ def difference_table(report: Report) -> Table | None:
     :param report: its content.
     :return: None where there is nothing to compare.
     """
-    shown = [quantity for quantity in COMPARED if report.has(quantity)]
+    shown = [quantity for quantity in (*COMPARED, *report.own) if report.has(quantity)]
     rows = []
     for name in report.strategies:
         differences = [report.difference(name, quantity) for quantity in shown]
@@ -56,9 +56,9 @@ def task_table(report: Report) -> Table:
     rows = [[name, *(_mean(report, name, task_score(task)) for task in report.tasks)] for name in report.strategies]
     return Table(
         "Score of each task after the last",
-        ["strategy", *report.tasks],
+        ["strategy", *map(report.counted, report.tasks)],
         rows,
-        "R[T−1][j], in percent: mean ± sample standard deviation over seeds and orders.",
+        "R[T−1][j], in percent: mean ± sample standard deviation over seeds and orders. n: rows that were evaluated.",
     )
 
 
