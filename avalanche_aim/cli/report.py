@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..report import write_report
+from ..report import FORMATS, write_report
 
 
 def main(argv: Sequence[str]) -> int:
@@ -14,7 +14,8 @@ def main(argv: Sequence[str]) -> int:
     :return: the exit status.
     """
     arguments = parser().parse_args(argv)
-    print(write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out), end="")
+    printed = write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out, arguments.metrics)
+    print(printed, end="")
     return 0
 
 
@@ -25,8 +26,10 @@ def parser() -> argparse.ArgumentParser:
         description="Print the tables of a comparison, and write them with the plots. Unfinished ones will do.",
     )
     p.add_argument("folder", metavar="DIR", type=Path, help="what --out of the comparison was")
-    p.add_argument("--format", nargs="+", choices=["text", "markdown", "latex", "csv", "html", "all"],
+    p.add_argument("--format", nargs="+", choices=FORMATS,
         default=["all"], help="what to write; text is only printed, as it always is (default: all)")  # fmt: skip
     p.add_argument("--baseline", metavar="NAME", help="the strategy to compare with (default: naive)")
     p.add_argument("--out", type=Path, metavar="DIR", help="where to write report.* (default: the folder itself)")
+    p.add_argument("--metrics", nargs="+", type=Path, metavar="FILE", default=[],
+        help="Python files with metrics of your own (docs/extending.md)")  # fmt: skip
     return p

@@ -181,7 +181,7 @@ def _show(comparison: Comparison, out: Path) -> None:
     except OSError as error:
         comparison.problems.append(f"not all plots are written: {error}")
         return
-    plots = ", ".join(file.name for file in files) or "no plots, for which matplotlib is needed"
+    plots = ", ".join(file.name for file in files)
     models = "models/, " if configuration.save_models else ""
     print(f"\nWritten to {out}: results.json, runs/, {models}{plots}")
 

@@ -91,6 +91,8 @@ class Result(Keyed):
     single: list[float] | None = None
     """The single-task references of FWT, where they were measured."""
     history: History | None = field(default=None, repr=False)
+    eval_rows: list[int] | None = None
+    """How many rows each task was evaluated on; runs of earlier versions do not tell."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -131,6 +133,8 @@ class Result(Keyed):
         for name, scores in (*(("r", row) for row in rows), ("single", alone), ("label_accuracy", self.label_accuracy)):
             if not all(score is None or 0.0 <= score <= 100.0 for score in scores or ()):
                 raise ValueError(f"{name}: expected scores in percent, got {scores!r:.80}")
+        if self.eval_rows is not None and (len(self.eval_rows) != len(rows) or min(self.eval_rows) < 1):
+            raise ValueError(f"eval_rows: expected {len(rows)} numbers of 1 or more, got {self.eval_rows!r:.80}")
         if not all(number is None or 0.0 <= number < math.inf for number in asdict(self.cost).values()):
             raise ValueError(f"cost: expected finite numbers of 0 or more, got {self.cost!r:.200}")
         _ = self.metrics

@@ -149,6 +149,7 @@ def run(
         label_accuracy=[100.0 * value for key, value in sorted(last.items()) if key.startswith("LabelAccuracy_Exp")],
         single=None if single is None else list(single),
         history=next((p.history for p in arguments["plugins"] if isinstance(p, AIMMergingPlugin)), None),
+        eval_rows=[len(experience.dataset) for experience in evaluation],
     )
     if keep is not None:
         keep(strategy.model, result)

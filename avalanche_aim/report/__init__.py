@@ -1,6 +1,7 @@
-"""Reports of comparisons: tables and one self-contained page, from the runs on disk."""
+"""Reports of comparisons, from the runs on disk. Needs neither Avalanche nor Transformers."""
 
 from .command import FORMATS, write_report
 from .content import Report
+from .quantities import Quantity
 
-__all__ = ["FORMATS", "Report", "write_report"]
+__all__ = ["FORMATS", "Quantity", "Report", "write_report"]

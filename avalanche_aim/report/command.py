@@ -1,17 +1,18 @@
 """Writing a report: which formats there are, and where they go."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ..storage.files import write_atomically
 from .content import Report
-from .documents import csv_report, latex_report, markdown_report, text_report
+from .documents import csv_report, document
 from .page import page
 from .quantities import own_metrics
 
 DOCUMENTS: dict[str, tuple[str, Callable[[Report], str]]] = {
-    "markdown": ("report.md", markdown_report),
-    "latex": ("report.tex", latex_report),
+    "markdown": ("report.md", partial(document, template="report.md.j2")),
+    "latex": ("report.tex", partial(document, template="report.tex.j2")),
     "csv": ("report.csv", csv_report),
 }
 """Format → its file and what makes it."""
@@ -47,4 +48,4 @@ def write_report(
         write_atomically(target / "report.html", page(report, target).encode())
         written.append("report.html")
     end = f"\nWritten to {target}: {', '.join(written)}\n" if written else ""
-    return text_report(report) + end
+    return document(report, "report.txt.j2") + end

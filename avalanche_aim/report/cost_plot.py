@@ -36,11 +36,17 @@ def _plot(report: Report, cost: Quantity, title: str) -> Plot:
 
 
 def _draw(figure: Any, points: Mapping[str, tuple[Spread, Spread]], title: str, height: float) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     axis = figure.subplots()
     costs = [x.mean for x, _ in points.values()]
     log = min(costs) > 0 and max(costs) > 8 * min(costs)
-    axis.set_xscale("log" if log else "linear")
-    for name, (x, y) in reversed(points.items()):
+    if log:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) < 100 * min(costs) else (1,)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_locator(NullLocator())
+    for name, (x, y) in reversed(list(points.items())):
         own = look(name)
         mark = axis.plot(x.mean, y.mean, own.marker, color=own.hex, ms=8)
         tip(mark, f"{name}: OP {y.mean:.1f}, cost {x.mean:.3g}, {y.count} runs")

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ STYLE: dict[str, Any] = {
     "xtick.color": _MUTED, "ytick.color": _MUTED, "xtick.labelcolor": _MUTED, "ytick.labelcolor": _MUTED,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": _RULE, "grid.linewidth": 0.8, "lines.linewidth": 1.6, "lines.markersize": 5,
-    "legend.frameon": False, "path.simplify_threshold": 1.0, "svg.fonttype": "none", "svg.hashsalt": "avalanche-aim",
+    "legend.frameon": False, "path.simplify_threshold": 1.0, "svg.fonttype": "none",
+    "text.parse_math": False, "svg.hashsalt": "avalanche-aim",
 }  # fmt: skip
 _VARIABLES = {values[0]: f"var(--{name})" for name, values in COLOURS.items()}
 
@@ -79,7 +81,8 @@ class Plot:
         from matplotlib.figure import Figure
 
         style = {**STYLE, "figure.facecolor": background, "axes.facecolor": background}
-        with matplotlib.rc_context(style):
+        with matplotlib.rc_context(style), warnings.catch_warnings():  # type: ignore[arg-type]  # typed by their names
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a page has the reader's fonts
             figure = Figure(figsize=(self.width / 72, self.height / 72), layout="constrained")
             self.draw(figure)
             yield figure
@@ -146,7 +149,7 @@ def mark_tasks(axis: "Axes", places: Sequence[float], names: Sequence[str]) -> N
     :param names: one for each.
     """
     low, high = axis.get_xlim()
-    width = axis.get_figure(root=True).get_figwidth() * 72  # type: ignore[union-attr]
+    width = axis.figure.bbox.width / axis.figure.dpi * 72
     for place, end, name in zip(places, [*places[1:], high], names, strict=True):
         axis.axvline(place, color=_MUTED, lw=1, ls=":")
         room = int((end - place) / (high - low) * width / 7.5)
@@ -167,16 +170,16 @@ def shorten(name: str, length: int) -> str:
 def _inline(markup: str, description: str, prefix: str) -> str:
     """Make a part of a page of matplotlib's file: its colours variables, its fonts the page's, its ids unique."""
     width, height = (float(size) for size in re.findall(r'viewBox="0 0 (\S+) (\S+)"', markup)[0])
-    body = markup[markup.index("</metadata>") + len("</metadata>") : markup.rindex("</svg>")]
-    body = re.sub(r"<!--.*?-->|\s+(?=<)", "", body, flags=re.DOTALL)
+    body = markup[markup.index("</style>") : markup.rindex("</svg>")].partition("</defs>")[2]
 
     def adapted(tag: re.Match[str]) -> str:
-        words = re.sub(rf'<g id="{TIP}([^"]*)"(.*)', r"<g\2<title>\1</title>", tag[0])
+        words = re.sub(rf"(?s)<g id=([\"']){TIP}(.*?)\1(.*)", r"<g\3<title>\2</title>", tag[0])
         words = re.sub(r'<g id="[^"]*"', "<g", words)
         words = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", words)
         words = re.sub(r"#[0-9a-f]{6}\b", lambda found: _VARIABLES.get(found[0], found[0]), words)
-        return re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 system-ui, sans-serif", words)
+        words = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", words)
+        return re.sub(r"font-family: [^;\"]*; |(?<=px) '[^;\"]*", "", words)
 
-    body = re.sub(r"<[^>]*>", adapted, body)
+    body = re.sub(r"<[^>]*>", adapted, re.sub(r"\s+(?=<)", "", body))
     said = f'role="img" aria-label="{escape(description)}"' if description else 'aria-hidden="true"'
     return f'<svg viewBox="0 0 {width:g} {height:g}" style="max-width: {width * 1.3:.0f}px" {said}>{body}</svg>'

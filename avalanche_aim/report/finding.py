@@ -6,7 +6,7 @@ from ..experiments.result import Key
 from .content import REFERENCES, Report
 from .quantities import OP
 from .statistics import CONFIDENCE, FEW, Difference
-from .table import cell
+from .tables import cell
 
 
 def finding(report: Report) -> str:
@@ -57,14 +57,6 @@ def limits(report: Report) -> list[str]:
         lines.append(f"Intervals from fewer than {FEW} pairs (here {fewest} at the least) are rough: they miss the "
                      "true difference more often than they say.")  # fmt: skip
     return lines
-
-
-def failures(report: Report) -> list[tuple[str, str]]:
-    """Return each failed run with its reason.
-
-    :param report: its content.
-    """
-    return [(str(failure.key), failure.error) for failure in report.failures]
 
 
 def _besides(report: Report, contenders: Sequence[str]) -> str:

@@ -3,23 +3,17 @@
 import os
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from ..experiments.result import Result
 from .content import Report
 from .cost_plot import cost_plots
-from .documents import definitions
+from .documents import document
 from .drawing import Plot, strategy_swatch
-from .finding import finding, limits
-from .origins import about, provenance, settings, title
 from .palette import COLOURS, look
 from .signal_plots import LEGEND, signal_plot
 from .stream_plots import heat_map, overview_plots, task_bars, task_plots
-from .table import minus
-from .tables import tables, task_table
 
 
 def page(report: Report, beside: Path | None = None) -> str:
@@ -28,13 +22,9 @@ def page(report: Report, beside: Path | None = None) -> str:
     :param report: its content.
     :param beside: the folder it is written to, for links to the files of the comparison; its own by default.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     numbers = count()
-    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    asked = settings(report.origins)
     merging: dict[str, list[Result]] = {}
     for name in report.strategies:
         if runs := [run for run in report.runs(name) if run.history is not None]:
@@ -42,17 +32,13 @@ def page(report: Report, beside: Path | None = None) -> str:
     sections = ["Scores", "Stream", "Tasks", "Cost"] * bool(report.results) + ["Signals"] * bool(merging)
     sections += ["Failures"] * bool(report.failures) + ["Files", "Settings", "Definitions"]
     own, of_runs = _files(report, beside or report.folder)
-    return environment.get_template("page.html.j2").render(
-        report=report, title=title(report.origins), about=about(report.origins, report.results), finding=finding(report),
-        limits=limits(report), sections=sections, settings=asked, provenance=provenance(report.origins),
-        definitions=definitions(report), colours=COLOURS, stream=asked.get("stream", "test"),
+    return document(
+        report, "report.html.j2", sections=sections, colours=COLOURS, files=own, run_files=of_runs,
         svg=lambda plot: Markup(plot.svg(f"p{next(numbers)}-")),
-        tables=[*tables(report), task_table(report)] if report.results else [], minus=minus,
         swatches={name: strategy_swatch(look(name)) for name in report.strategies},
-        overview_plots=lambda order: overview_plots(report, order), task_plots=lambda order: task_plots(report, order),
-        heat_maps=lambda order: _heat_maps(report, order), task_bars=task_bars(report), cost_plots=cost_plots(report),
+        overview_plots=overview_plots, task_plots=task_plots, heat_maps=_heat_maps, task_bars=task_bars,
+        cost_plots=cost_plots,
         merging=merging, signal_plot=signal_plot, signal_legend=LEGEND, happened=_happened,
-        files=own, run_files=of_runs,
     )  # fmt: skip
 
 

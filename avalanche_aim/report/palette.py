@@ -6,7 +6,7 @@ from zlib import crc32
 COLOURS = {
     "paper": ("#ffffff", "#11161d"), "soft": ("#f3f5f8", "#1b222c"), "ink": ("#16202c", "#e8edf3"),
     "muted": ("#566273", "#a3afbd"), "rule": ("#d5dbe3", "#36414e"), "accent": ("#0f5fb8", "#7db7ff"),
-    "shade": ("#9aa6b4", "#5b6878"),
+    "shade": ("#9aa6b4", "#7b8899"),
     "vermilion": ("#c63f00", "#ff8a50"), "blue": ("#1060b8", "#6fb1ff"), "grey": ("#4b5866", "#c5ced8"),
     "green": ("#00805a", "#3ed0a0"), "purple": ("#7440b8", "#c3a0ff"), "ochre": ("#8f6b00", "#ecc94b"),
     "rose": ("#cf3a9a", "#ff90cf"), "sky": ("#1d8fc0", "#8adcff"),
@@ -16,9 +16,9 @@ STRATEGY_COLOURS = tuple(COLOURS)[-8:]
 MARKERS = "os^DvPX*"
 KNOWN = (
     *("aim", "replay", "naive", "fixed-interval", "ewc", "joint", "mix-replay", "aim-replay"),
-    *("random-interval", "cumulative", "aim-economical", "single-merge", "lwf", "aim-reference", "der", "alternate"),
-    *("er-ace", "mir", "agem", "averaging", "si", "ema-replay", "forever", "mer"),
-    *("gem", "gdumb", "mas", "ewc-online", "wsc", "magmax", "slao"),
+    *("lwf", "cumulative", "si", "der", "aim-economical", "aim-reference", "single-merge", "random-interval"),
+    *("alternate", "er-ace", "averaging", "ema-replay", "forever", "mer", "magmax", "wsc"),
+    *("slao", "mir", "gdumb", "gem", "agem", "mas", "ewc-online"),
 )
 """Whose looks differ from one another; a new name is added at the end, so that no other changes."""
 

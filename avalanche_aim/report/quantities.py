@@ -9,7 +9,7 @@ from pathlib import Path
 from runpy import run_path
 from statistics import fmean
 
-from ..evaluation import DEFINITIONS
+from ..evaluation.transfer import DEFINITIONS
 from ..experiments.result import Result
 from ..experiments.store import SCORE
 

@@ -1,38 +1,31 @@
-"""Results as a table for people."""
+"""Results as the table that a comparison prints: Markdown, one row for each strategy."""
 
 from collections.abc import Sequence
-from math import isfinite, nan
-from statistics import mean
 
 from ..experiments.result import Result
+from .quantities import COSTS, LABEL_ACCURACY, METRICS, MINUTES, task_score
 from .statistics import Spread
-from .table import NONE, Table, cell, markdown
+from .tables import NONE, Table, cell, markdown
 
 
 def results_table(results: Sequence[Result]) -> str:
-    """Lay out results, one row a strategy: final score of each task, OP, BWT, FWT if measured, cost.
+    """Lay out results: final score of each task, OP, BWT, FWT if measured, cost; over seeds mean ± deviation.
 
-    With several seeds each cell is mean ± standard deviation over them. The table is Markdown.
-
-    :param results: runs over the same tasks, any number of seeds a strategy.
+    :param results: runs over the same tasks, any number of seeds for each strategy.
     """
     tasks = results[0].tasks
-    metrics = [name for name in ("OP", "BWT", "FWT") if any(name in result.metrics for result in results)]
-    header = ["strategy", *tasks, *metrics, "label acc.", "minutes", "merges"]
-    names = list(dict.fromkeys(result.strategy for result in results))
-    rows = [_row(name, [r for r in results if r.strategy == name], metrics) for name in names]
-    return markdown(Table("Results", header, rows))
+    op, bwt, fwt = METRICS[:3]
+    measured = [op, bwt, fwt] if any("FWT" in result.metrics for result in results) else [op, bwt]
+    shown = [*map(task_score, tasks), *measured, LABEL_ACCURACY, MINUTES, COSTS[-1]]
+    rows = []
+    for name in dict.fromkeys(result.strategy for result in results):
+        runs = [result for result in results if result.strategy == name]
+        found = [[v for run in runs if (v := quantity.value(run)) is not None] for quantity in shown]
+        digits = [1] * (len(shown) - 1) + [0]
+        rows.append([name, *(_cell(values, n) for values, n in zip(found, digits, strict=True))])
+    return markdown(Table("Results", ["strategy", *tasks, *(q.name for q in shown[len(tasks) :])], rows))
 
 
-def _row(name: str, runs: Sequence[Result], metrics: Sequence[str]) -> list[str]:
-    columns: list[list[float]] = [[float(run.r[-1][i] or 0.0) for run in runs] for i in range(len(runs[0].tasks))]
-    columns += [[run.metrics.get(key, nan) for run in runs] for key in metrics]
-    columns.append([mean(run.label_accuracy) for run in runs if run.label_accuracy])
-    columns.append([run.cost.minutes for run in runs])
-    merges = [float(run.merges) for run in runs if run.merges is not None]
-    return [name, *(_cell(values) for values in columns), _cell(merges, 0)]
-
-
-def _cell(values: Sequence[float], digits: int = 1) -> str:
-    spread = Spread.of(values) if all(map(isfinite, values)) else None
+def _cell(values: Sequence[float], digits: int) -> str:
+    spread = Spread.of(values)
     return NONE if spread is None else cell(spread.mean, spread.deviation, digits)

@@ -28,4 +28,4 @@ def draw_results(results: Sequence[Result], folder: Path) -> list[Path]:
 
 
 def _titled(run: Result) -> str:
-    return "  ".join([run.strategy, *(f"{name} {run.metrics[name]:.0f}" for name in ("OP", "BWT") if name in run.metrics)])
+    return f"{run.strategy}: {run.metrics['OP']:.1f}"

@@ -1,8 +1,9 @@
 """The signals of a run with its merges and its interval, on one axis of iterations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
@@ -20,31 +21,8 @@ LEGEND = {
     "learning signal Λ": swatch("-", "o", "ochre"), "planned interval": swatch("-", colour="purple"),
     "merge": swatch("|", colour="green", width=1.2),
 }  # fmt: skip
-Points = tuple[list[float], list[float]]
-
-
-def signal_plot(result: Result) -> Plot:
-    """Return the plot of a run: losses, activations, learning signal and interval, with the merges.
-
-    :param result: of a strategy with monitored iterations.
-    """
-    assert result.history is not None  # callers choose such runs
-    line = Timeline(result.history)
-
-    def draw(figure: Any) -> None:
-        axes = figure.subplots(4, 1, sharex=True, height_ratios=[3, 1, 1, 1])
-        axes[0].set_xlim(0, line.length + 1)
-        for axis, panel in zip(axes, (draw_losses, draw_activations, draw_learning, draw_interval), strict=True):
-            panel(axis, line)
-            draw_merges(axis, line)
-        names = [result.tasks[k] if k < len(result.tasks) else f"experience {k}" for k in line.starts]
-        mark_tasks(axes[0], list(line.starts.values()), names)
-        axes[-1].set_xlabel("iteration, over all monitored tasks")
-
-    activations = sum(record.active for record in result.history.iterations)
-    words = (f"Signals of {result.strategy}, order {result.order}, seed {result.seed}: {result.merges} merges and "
-             f"{activations} activations in {line.length} iterations.")  # fmt: skip
-    return Plot(words, 920, 560, draw)
+Piece = list[tuple[float, float]]
+"""A part of a line without a gap."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +45,6 @@ class Timeline:
         """Experience → iterations before it."""
         return {k: sum(n for other, n in self.lengths.items() if other < k) for k in self.lengths}
 
-    @property
-    def length(self) -> int:
-        """All iterations."""
-        return sum(self.lengths.values())
-
     def at(self, record: Any) -> int:
         """Return where a record stands.
 
@@ -79,22 +52,39 @@ class Timeline:
         """
         return self.starts[record.experience] + record.iteration
 
-    def series(self, name: str, records: Sequence[Any]) -> Points:
-        """Return a number of each record; NaN where there is none, and between experiences.
+    def series(self, name: str, records: Sequence[Any]) -> list[Piece]:
+        """Return a number of each record, a piece for each experience; NaN where there is none.
 
         :param name: of the number.
         :param records: in order of time.
         """
-        x: list[float] = []
-        y: list[float] = []
-        for number, record in enumerate(records):
-            if number and records[number - 1].experience != record.experience:
-                x.append(nan)
-                y.append(nan)
-            value = getattr(record, name)
-            x.append(self.at(record))
-            y.append(nan if value is None else float(value))
-        return x, y
+        values = ((record, getattr(record, name)) for record in records)
+        points = ((r.experience, (self.at(r), nan if value is None else float(value))) for r, value in values)
+        return [[point for _, point in piece] for _, piece in groupby(points, key=lambda pair: pair[0])]
+
+
+def signal_plot(result: Result) -> Plot:
+    """Return the plot of a run: losses, activations, learning signal and interval, with the merges.
+
+    :param result: of a strategy with monitored iterations.
+    """
+    assert result.history is not None  # callers choose such runs
+    line = Timeline(result.history)
+    length = sum(line.lengths.values())
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(4, 1, sharex=True, height_ratios=[3, 1, 1, 1])
+        axes[0].set_xlim(0, length + 1)
+        for axis, panel in zip(axes, (draw_losses, draw_activations, draw_learning, draw_interval), strict=True):
+            panel(axis, line)
+            draw_merges(axis, line)
+        names = [result.tasks[k] if k < len(result.tasks) else f"experience {k}" for k in line.starts]
+        mark_tasks(axes[0], list(line.starts.values()), names)
+        axes[-1].set_xlabel("iteration, over all monitored tasks")
+
+    activations = sum(record.active for record in result.history.iterations)
+    words = f"Signals of {result.key}: {result.merges} merges and {activations} activations in {length} iterations."
+    return Plot(words, 920, 560, draw)
 
 
 def draw_losses(axis: "Axes", line: Timeline) -> None:
@@ -107,21 +97,17 @@ def draw_losses(axis: "Axes", line: Timeline) -> None:
     training, historical, threshold = (
         line.series(name, records) for name in ("training_loss", "historical_loss", "threshold")
     )
-    axis.plot(*training, color=light("muted"), lw=0.8, alpha=0.6, label="training loss")
-    axis.plot(*historical, color=light("blue"), label="historical loss")
-    heights = [y for y in (*training[1], *historical[1]) if isfinite(y)]
-    if heights:
-        low, high = min(heights), max(heights)
-        pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-        axis.set_ylim(low - pad, high + pad)
-        beyond = max((y for y in threshold[1] if isfinite(y)), default=high)
-        if beyond > high + pad:
-            axis.annotate(f"threshold up to {beyond:.3g} ↑", (1, 1), xycoords="axes fraction", ha="right", va="top",
-                          color=light("vermilion"), xytext=(-2, -2), textcoords="offset points")  # fmt: skip
-    axis.plot(*threshold, "--", color=light("vermilion"), lw=1.2, label="forgetting threshold")
-    active = [(line.at(r), r.historical_loss) for r in records if r.active]
-    if active:
-        axis.plot(*zip(*active, strict=True), "o", color=light("vermilion"), ms=4, label="activation")
+    _draw(axis, training, color=light("muted"), lw=0.8, alpha=0.6, label="training loss")
+    _draw(axis, historical, color=light("blue"), label="historical loss")
+    low, high = axis.get_ylim()
+    beyond = max(_heights(threshold), default=high)
+    if beyond > high:
+        axis.annotate(f"threshold up to {beyond:.3g} ↑", (1, 1), xycoords="axes fraction", ha="right", va="top",
+                      color=light("vermilion"), xytext=(-2, -2), textcoords="offset points")  # fmt: skip
+    _draw(axis, threshold, "--", color=light("vermilion"), lw=1.2, label="forgetting threshold")
+    axis.set_ylim(low, high)
+    active: Piece = [(line.at(r), r.historical_loss) for r in records if r.active]
+    _draw(axis, [active], "o", color=light("vermilion"), ms=4, label="activation")
     axis.set_ylabel("loss")
 
 
@@ -131,20 +117,15 @@ def draw_activations(axis: "Axes", line: Timeline) -> None:
     :param axis: where to.
     :param line: of the run.
     """
-    merges, count, previous = {line.at(merge) for merge in line.history.merges}, 0, None
-    x: list[float] = []
-    y: list[float] = []
+    merges = {line.at(merge) for merge in line.history.merges}
+    pieces: list[Piece] = []
     for record in line.history.iterations:
-        if previous is not None and (previous.experience != record.experience or line.at(previous) in merges):
-            count = 0
-            x.append(nan)
-            y.append(nan)
-        count += record.active
-        x.append(line.at(record))
-        y.append(count)
-        previous = record
-    axis.plot(x, y, color=light("vermilion"), lw=1.2)
-    axis.set_ylim(0, max([3.0, *(value for value in y if isfinite(value))]) * 1.1)
+        place = line.at(record)
+        if record.iteration == 1 or place - 1 in merges or not pieces:
+            pieces.append([(float(place - 1), 0.0)])
+        pieces[-1].append((place, pieces[-1][-1][1] + record.active))
+    _draw(axis, pieces, color=light("vermilion"), lw=1.2, drawstyle="steps-post")
+    axis.set_ylim(0, max([3.0, *_heights(pieces)]) * 1.1)
     axis.set_ylabel("activations\nsince merge")
 
 
@@ -154,11 +135,11 @@ def draw_learning(axis: "Axes", line: Timeline) -> None:
     :param axis: where to.
     :param line: of the run.
     """
-    axis.plot(*line.series("learning_signal", line.history.merges), "o-", color=light("ochre"), lw=1.2, ms=4)
+    pieces = line.series("learning_signal", line.history.merges)
+    _draw(axis, pieces, "o-", color=light("ochre"), lw=1.2, ms=4, label="learning signal Λ")
     axis.set_ylabel("learning\nsignal Λ")
     if not line.history.merges:
-        axis.set_yticks([])
-        axis.text(0.5, 0.5, "never merged", transform=axis.transAxes, ha="center", va="center", color=light("muted"))
+        _say(axis, "never merged")
 
 
 def draw_interval(axis: "Axes", line: Timeline) -> None:
@@ -167,24 +148,19 @@ def draw_interval(axis: "Axes", line: Timeline) -> None:
     :param axis: where to.
     :param line: of the run.
     """
-    x: list[float] = []
-    y: list[float] = []
-    for experience, start in line.starts.items():
-        merges = [merge for merge in line.history.merges if merge.experience == experience]
-        begin = float(start)
-        for merge in merges:
-            x += [begin, line.at(merge), nan]
-            y += [nan if merge.interval is None else merge.interval] * 2 + [nan]
-            begin = line.at(merge)
-        if merges:
-            x += [begin, start + line.lengths[experience], nan]
-            y += [nan if merges[-1].next_interval is None else merges[-1].next_interval] * 2 + [nan]
-    planned = [value for value in y if isfinite(value)]
-    axis.plot(x, y, color=light("purple"))
-    axis.set_ylim(0, max([1.0, *planned]) * 1.15)
+    pieces: list[Piece] = []
+    for _, group in groupby(line.history.merges, key=lambda merge: merge.experience):
+        merges = list(group)
+        ends = [line.starts[merges[0].experience], *map(line.at, merges)]
+        ends.append(line.starts[merges[0].experience] + line.lengths[merges[0].experience])
+        planned = [*(merge.interval for merge in merges), merges[-1].next_interval]
+        pieces += [[(begin, height), (end, height)] for begin, end, height in zip(ends, ends[1:], planned, strict=False)
+                   if height is not None]  # fmt: skip
+    _draw(axis, pieces, color=light("purple"), label="planned interval")
+    axis.set_ylim(0, max([1.0, *_heights(pieces)]) * 1.15)
     axis.set_ylabel("planned\ninterval")
-    if not planned:
-        axis.text(0.5, 0.5, "none planned", transform=axis.transAxes, ha="center", va="center", color=light("muted"))
+    if not pieces:
+        _say(axis, "none planned")
 
 
 def draw_merges(axis: "Axes", line: Timeline) -> None:
@@ -195,7 +171,21 @@ def draw_merges(axis: "Axes", line: Timeline) -> None:
     """
     for merged, style in ((True, "-"), (False, ":")):
         places = [line.at(merge) for merge in line.history.merges if merge.merged == merged]
-        if places:
-            x = [value for place in places for value in (place, place, nan)]
-            axis.plot(x, [0, 1, nan] * len(places), style, color=light("green"), lw=0.9, alpha=0.7,
-                      transform=axis.get_xaxis_transform(), scalex=False, scaley=False)  # fmt: skip
+        _draw(axis, [[(place, 0), (place, 1)] for place in places], style, color=light("green"), lw=0.9, alpha=0.7,
+              transform=axis.get_xaxis_transform(), scalex=False, scaley=False)  # fmt: skip
+
+
+def _draw(axis: "Axes", pieces: Iterable[Piece], style: str = "-", **looks: Any) -> None:
+    """Draw one line with a gap after each piece."""
+    points = [point for piece in pieces for point in (*piece, (nan, nan))]
+    if points:
+        axis.plot(*zip(*points, strict=True), style, **looks)
+
+
+def _heights(pieces: Iterable[Piece]) -> list[float]:
+    return [y for piece in pieces for _, y in piece if isfinite(y)]
+
+
+def _say(axis: "Axes", words: str) -> None:
+    axis.set_yticks([])
+    axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", color=light("muted"))

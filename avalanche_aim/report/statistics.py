@@ -97,7 +97,7 @@ def bootstrap_interval(
         raise ValueError(f"bootstrap: expected at least 2 values, got {len(values)}; add seeds or orders")
     generator = np.random.default_rng(seed)
     found = bootstrap((values,), np.mean, confidence_level=confidence, n_resamples=resamples, method="percentile",
-                      random_state=generator)  # fmt: skip
+                      rng=generator)  # fmt: skip
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 

@@ -1,14 +1,59 @@
 """The tables of a report."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .content import Report
 from .quantities import COSTS, LABEL_ACCURACY, METRICS, Quantity, task_score
 from .statistics import CONFIDENCE, FEW, Difference
-from .table import NONE, Table, cell
 
+NONE = "–"
+"""Shown where there is no number."""
 COMPARED = METRICS[:3]
 """Shown as differences; that of Forgetting is nearly BWT's, and in the CSV file."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Names in the first column, numbers in the others.
+
+    :param title: what it shows, in a few words.
+    :param header: one name a column.
+    :param rows: one text a column.
+    :param note: what a reader must know to read it.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def cell(mean: float | None, deviation: float | None = None, digits: int = 1, sign: str = "") -> str:
+    """Write mean ± deviation.
+
+    :param mean: None is shown as a dash.
+    :param deviation: left out if None.
+    :param digits: after the point.
+    :param sign: "+" to show the sign of positive numbers.
+    """
+    if mean is None:
+        return NONE
+    mean = round(mean, digits) + 0.0  # no negative zero
+    sign = sign if mean else ""
+    spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
+    return f"{mean:{sign}.{digits}f}{spread}"
+
+
+def markdown(table: Table) -> str:
+    """Lay out a table as Markdown that reads well as it stands.
+
+    :param table: the table.
+    """
+    header, *rows = [[field.replace("|", r"\|") for field in line] for line in (table.header, *table.rows)]
+    widths = [max(3, width) for width in _widths([header, *rows])]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in (header, rule, *rows))
 
 
 def main_table(report: Report) -> Table:
@@ -98,3 +143,11 @@ def _note(report: Report) -> str:
         "over the pairs; undefined unless the baseline's runs all lie on one side of 0. No correction is made for "
         "comparing many strategies."
     )
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [field.rjust(w) if i else field.ljust(w) for i, (field, w) in enumerate(zip(line, widths, strict=True))]

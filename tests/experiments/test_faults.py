@@ -116,7 +116,6 @@ def test_a_summary_that_cannot_be_written_ends_with_status_one_and_the_table(
 def test_plots_that_cannot_be_written_end_with_status_one_and_the_table(
     full_disk: Callable[[str, int], list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
     full_disk(".png", 99)
     assert main([*TINY, "--strategies", "naive", "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()

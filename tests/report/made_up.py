@@ -74,6 +74,7 @@ def result(strategy: str, order: str = "1", seed: int = 0, tasks: Sequence[str] 
         "label_accuracy": [60.0 + chance.gauss(0, 4) for _ in names],
         "single": [50.0 + 3 * j for j in range(len(names))],
         "history": history(len(names), chance) if merging else None,
+        "eval_rows": [100 + len(name) for name in names],
     }
     return Result(strategy=strategy, seed=seed, tasks=names, order=order, **{**values, **changes})
 

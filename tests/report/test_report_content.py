@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from made_up import comparison, result, write
 
-from avalanche_aim.experiments import Failure
+from avalanche_aim.experiments import Failure, Key
+from avalanche_aim.experiments.store import Origin
+from avalanche_aim.merging import History
 from avalanche_aim.report import Report
 from avalanche_aim.report.finding import finding, limits
-from avalanche_aim.report.origins import provenance, settings
+from avalanche_aim.report.origins import about, provenance, settings, title
 from avalanche_aim.report.quantities import METRICS, OP, task_score
 
 BWT = METRICS[1]
@@ -37,7 +39,7 @@ def test_pairs_leave_out_what_either_lacks(report: Report) -> None:
 
 
 def test_missing_runs_are_those_that_others_have(report: Report) -> None:
-    assert report.missing == [("joint", "2", 2)]
+    assert report.missing == [Key("joint", "2", 2)]
 
 
 def test_the_baseline_is_naive_if_there_and_must_have_runs(folder: Path, tmp_path: Path) -> None:
@@ -104,3 +106,38 @@ def test_equal_scores_and_a_leading_baseline_are_called_so(tmp_path: Path) -> No
 def test_a_comparison_of_failures_alone_has_a_report(tmp_path: Path) -> None:
     report = Report.read(write(tmp_path, [Failure("aim", "1", 0, "ValueError: no")]))
     assert finding(report) == "No run has finished; 1 failed."
+
+
+def test_a_run_that_never_merged_is_named(tmp_path: Path) -> None:
+    report = Report.read(write(tmp_path, [result("naive"), result("aim", history=History()), result("aim", seed=1)]))
+    assert [str(run.key) for run in report.never_merged] == ["aim, order 1, seed 0"]
+    assert "Never merged, so these are runs of training alone: aim, order 1, seed 0." in limits(report)
+
+
+@pytest.mark.parametrize(
+    ("order", "asked", "expected"),
+    [
+        ("1", {"data": "sample", "model": "tiny"}, "Standard CL (the shipped sample) · order 1 · tiny"),
+        ("4", {"benchmark": "long_sequence", "data": "hub", "model": "org/Some-1B"},
+         "Long sequence (data from the hub) · order 4 · Some-1B"),
+        ("moods,topics", {"data": "/data/my_tasks", "model": "/models/small"}, "my_tasks · moods, topics · small"),
+        ("a,b,c,d,e,f", {"data": "own", "model": "tiny"}, "own · a, b, c, d and 2 more · tiny"),
+    ],
+)  # fmt: skip
+def test_the_title_is_that_of_the_data(order: str, asked: dict, expected: str) -> None:
+    origin = Origin("naive", order, 0, {"benchmark": "standard_cl", **asked}, {})
+    assert title([origin]) == expected
+
+
+def test_the_title_leaves_out_what_differs(report: Report) -> None:
+    other = replace(report.origins[0], asked={**report.origins[0].asked, "model": "another"})
+    assert title([*report.origins, other]) == "Standard CL (the shipped sample) · orders 1, 2"
+
+
+def test_how_much_was_run_is_said_in_a_line(report: Report) -> None:
+    assert about(report.origins, report.results) == "5 strategies, seeds 0, 1, 2; 28 finished runs; test data"
+
+
+def test_the_number_of_evaluated_rows_stands_beside_a_task(report: Report, tmp_path: Path) -> None:
+    assert report.counted("news") == "news (n = 104)"
+    assert Report.read(write(tmp_path, [result("naive", eval_rows=None)])).counted("news") == "news"
