@@ -14,12 +14,15 @@ python examples/buffer_size.py --model tiny --sizes 1 8     # a smoke run, in se
 import csv
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
 from avalanche_aim.cli.run import configured, memory_size, parser
 from avalanche_aim.experiments.probe import Probe, train_probed
 from avalanche_aim.merging import History
+from avalanche_aim.report.drawing import Plot
+from avalanche_aim.report.palette import MARKERS, STRATEGY_COLOURS, light
 
 Pair = tuple[int, float, float]
 
@@ -50,28 +53,31 @@ def correlation(joined: list[Pair]) -> float:
     return float(np.corrcoef(centred.T)[0, 1]) if centred.std(axis=0).all() else float("nan")
 
 
-def draw(measured: dict[str, list[Pair]], path: Path) -> None:
-    """Draw the correlation over the size, and each size's pairs."""
-    from matplotlib.figure import Figure
+def plot(measured: dict[str, list[Pair]]) -> Plot:
+    """The correlation over the size, and each size's pairs."""
 
-    figure = Figure(figsize=(3.2 * len(measured), 6.5), layout="constrained")
-    upper, lower = figure.subfigures(2, 1)
-    axis = upper.subplots()
-    axis.plot(list(measured), [correlation(joined) for joined in measured.values()], "o-")
-    axis.axhline(0, color="0.6", lw=0.8)
-    axis.set_ylim(-1, 1)
-    axis.set_ylabel("correlation of the historical\nand the true past loss")
-    axis.set_xlabel("rehearsed of each past task")
-    axes = lower.subplots(1, len(measured), squeeze=False)[0]
-    for place, (name, joined) in zip(axes, measured.items(), strict=True):
-        for task in dict.fromkeys(pair[0] for pair in joined):
-            losses = [pair[1:] for pair in joined if pair[0] == task]
-            place.scatter(*zip(*losses, strict=True), s=10, label=f"in task {task + 1}")
-        place.set_title(f"{name}: r = {correlation(joined):+.2f}", fontsize=10)
-        place.set_xlabel("historical loss")
-    axes[0].set_ylabel("true loss on past dev data")
-    axes[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    def draw(figure: Any) -> None:
+        upper, lower = figure.subfigures(2, 1)
+        axis = upper.subplots()
+        axis.plot(list(measured), [correlation(joined) for joined in measured.values()], "o-", color=light("blue"))
+        axis.set(
+            ylim=(-1, 1),
+            xlabel="rehearsed of each past task",
+            ylabel="correlation of the historical\nand the true past loss",
+        )
+        axes = lower.subplots(1, len(measured), squeeze=False)[0]
+        for place, (name, joined) in zip(axes, measured.items(), strict=True):
+            for task in dict.fromkeys(pair[0] for pair in joined):
+                losses = [pair[1:] for pair in joined if pair[0] == task]
+                colour, marker = light(STRATEGY_COLOURS[task % 8]), MARKERS[task % 8]
+                place.plot(*zip(*losses, strict=True), marker, color=colour, ms=4, label=f"in task {task + 1}")
+            place.set(title=f"{name}: r = {correlation(joined):+.2f}", xlabel="historical loss")
+        axes[0].set_ylabel("true loss on past dev data")
+        axes[0].legend()
+
+    return Plot(
+        "How far the historical loss tells the true one, over the memory's size.", 230 * len(measured), 470, draw
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
         measured[name] = pairs(history, probe)
         print(f"{name}: r = {correlation(measured[name]):+.2f}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    draw(measured, arguments.out / "buffer_size.png")
+    plot(measured).save(arguments.out / "buffer_size.png")
     with (arguments.out / "buffer_size.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["memory", "task", "historical loss", "true loss"])

@@ -13,63 +13,48 @@ python examples/signals.py --model tiny --epochs 1 # a smoke run, in seconds
 
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
 from avalanche_aim.cli.run import configured, parser
 from avalanche_aim.experiments.probe import Probe, train_probed
 from avalanche_aim.merging import History
+from avalanche_aim.report.drawing import Plot
+from avalanche_aim.report.palette import light
+from avalanche_aim.report.signal_plots import Timeline, draw_interval, draw_learning, draw_losses, draw_merges
 
 
 def correlation(first: list[float], second: list[float]) -> float:
     """Pearson's r, or NaN where one of the two does not vary."""
-    return float(np.corrcoef(first, second)[0, 1]) if np.ptp(first) and np.ptp(second) else float("nan")
+    return float(np.corrcoef(first, second)[0, 1]) if first and np.ptp(first) and np.ptp(second) else float("nan")
 
 
-def draw(history: History, probe: Probe, tasks: list[str], path: Path) -> None:
-    """Draw the last task of the stream."""
-    from matplotlib.figure import Figure
-
+def plot(history: History, probe: Probe, tasks: list[str]) -> Plot:
+    """The last task of the stream: Λ and the interval, the historical loss, and the scores meanwhile."""
     task = len(tasks) - 1
-    merges = [merge for merge in history.merges if merge.experience == task]
-    watched = [record for record in history.iterations if record.experience == task]
-    at, signal = [merge.iteration for merge in merges], [merge.learning_signal for merge in merges]
-    interval = [merge.next_interval or 0 for merge in merges]
-    figure = Figure(figsize=(9, 9), layout="constrained")
-    top, middle, bottom = figure.subplots(3, 1, sharex=True)
+    line = Timeline(History(*([r for r in records if r.experience == task]
+                              for records in (history.merges, history.iterations))))  # fmt: skip
+    merges = line.history.merges
+    r = correlation([m.learning_signal for m in merges], [m.next_interval or 0 for m in merges])
+    own = [(s.iteration, s.score) for s in probe.records if (s.experience, s.task) == (task, task)]
+    past = [(i, mean(s.score for s in probe.records if (s.experience, s.iteration) == (task, i) and s.task < task))
+            for i, _ in own]  # fmt: skip
 
-    top.plot(at, signal, "o-", color="C1", label="learning signal Λ")
-    top.set_ylabel("learning signal Λ", color="C1")
-    beside = top.twinx()
-    beside.step(at, interval, where="post", color="C4", label="next interval S")
-    beside.set_ylabel("next interval S, iterations", color="C4")
-    r = correlation(signal, interval)
-    top.set_title(f"{tasks[task]}: {len(merges)} merges, correlation of Λ and S {r:+.2f}")
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(4, 1, sharex=True, height_ratios=[1, 1, 2, 2])
+        for axis, panel in zip(axes, (draw_learning, draw_interval, draw_losses), strict=False):
+            panel(axis, line)
+        axes[0].set_title(f"{tasks[task]}: {len(merges)} merges, correlation of Λ and the interval {r:+.2f}")
+        axes[2].legend(ncols=4)
+        axes[3].plot(*zip(*own, strict=True), color=light("green"), label=f"{tasks[task]} (being learned)")
+        axes[3].plot(*zip(*past, strict=True), "--", color=light("muted"), label="mean of the earlier tasks")
+        axes[3].set(ylabel="dev exact match, %", xlabel="training iteration; a green line is a merge")
+        axes[3].legend()
+        for axis in axes:
+            draw_merges(axis, line)
 
-    x = [record.iteration for record in watched]
-    middle.plot(x, [record.historical_loss for record in watched], color="C0", label="historical loss")
-    thresholds = [float("nan") if record.threshold is None else record.threshold for record in watched]
-    middle.plot(x, thresholds, "--", color="C3", label="threshold")
-    active = [(record.iteration, record.historical_loss) for record in watched if record.active]
-    if active:
-        middle.scatter(*zip(*active, strict=True), color="C3", zorder=3, label="activation")
-    middle.set_ylabel("loss on the memory")
-    middle.legend(fontsize=9)
-
-    own = [
-        (record.iteration, record.score) for record in probe.records if (record.experience, record.task) == (task, task)
-    ]
-    past = {i: mean(r.score for r in probe.records if (r.experience, r.iteration) == (task, i) and r.task < task)
-            for i, _ in own}  # fmt: skip
-    bottom.plot(*zip(*own, strict=True), color="C2", label=f"{tasks[task]} (being learned)")
-    bottom.plot(list(past), list(past.values()), color="0.4", label="mean of the earlier tasks")
-    bottom.set_ylabel("dev exact match, %")
-    bottom.set_xlabel("training iteration (dotted: merges)")
-    bottom.legend(fontsize=9)
-    for axis in (top, middle, bottom):
-        for place in at:
-            axis.axvline(place, color="0.6", lw=0.7, ls=":")
-    figure.savefig(path, dpi=110)
+    return Plot("Signals of one task, and the dev scores meanwhile.", 760, 700, draw)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     history, probe, tasks = train_probed(configuration, configuration.memory, arguments.every, arguments.task + 1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     history.write(arguments.out)
-    draw(history, probe, tasks, arguments.out / "signals.png")
+    plot(history, probe, tasks).save(arguments.out / "signals.png")
     merges = [merge for merge in history.merges if merge.experience == len(tasks) - 1]
     print(f"{tasks[-1]}: {len(merges)} merges, after {[merge.elapsed for merge in merges]} iterations")
     print(f"Written to {arguments.out}: signals.png and the history")
