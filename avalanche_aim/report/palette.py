@@ -18,7 +18,7 @@ KNOWN = (
     *("aim", "replay", "naive", "fixed-interval", "ewc", "joint", "mix-replay", "aim-replay"),
     *("lwf", "cumulative", "si", "der", "aim-economical", "aim-reference", "single-merge", "random-interval"),
     *("alternate", "er-ace", "averaging", "ema-replay", "forever", "mer", "magmax", "wsc"),
-    *("slao", "mir", "gdumb", "gem", "agem", "mas", "ewc-online"),
+    *("slao", "mir", "gdumb", "gem", "agem", "mas", "ewc-online", "sure"),
 )
 """Whose looks differ from one another; a new name is added at the end, so that no other changes."""
 
@@ -49,6 +49,6 @@ def look(strategy: str) -> Look:
 
     :param strategy: any name; one that is not :data:`KNOWN` has a look that none of those has.
     """
-    place = KNOWN.index(strategy) if strategy in KNOWN else 32 + crc32(strategy.encode()) % 32
+    place = KNOWN.index(strategy) if strategy in KNOWN else 40 + crc32(strategy.encode()) % 24
     colour, turn = place % 8, place // 8
     return Look(STRATEGY_COLOURS[colour], MARKERS[(colour + turn) % 8])
