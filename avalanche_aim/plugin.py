@@ -5,7 +5,7 @@ from typing import Any
 from avalanche.training.plugins import SupervisedPlugin
 
 from .distributed import DataParallel
-from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, Schedule
+from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan, Schedule
 from .merging import preset as preset_named
 from .rehearsal import Rehearsal
 from .rehearsal.memory import RehearsalMemory
@@ -80,7 +80,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             make("weights", weights),
             make("learning", learning),
             make("forgetting", forgetting),
-            None if self.rehearsal is None else self.rehearsal.plan,
+            RehearsalPlan(0.0) if self.rehearsal is None else self.rehearsal.plan,
         )
         recorder = Recorder(make("diagnosis", diagnosis))
         self.history = recorder.history

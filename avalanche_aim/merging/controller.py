@@ -165,8 +165,8 @@ class MergeController:
             downward=self.learning.downward,
             threshold=self.forgetting.threshold,
             activations=self.forgetting.activations,
-            alpha_new=fmean(new for new, _ in coefficients),
-            alpha_past=fmean(past for _, past in coefficients),
+            alpha_new=_mean([new for new, _ in coefficients]),
+            alpha_past=_mean([past for _, past in coefficients]),
             memory_iterations=self.plan.memory_iterations(self.elapsed, due.interval, due.adapted),
             next_interval=self.schedule.interval,
             at_minimum=self.schedule.at_minimum,
@@ -218,3 +218,8 @@ class MergeController:
             "plan": self.plan,
         }
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+
+
+def _mean(values: list[float]) -> float:
+    """The mean, which of equal values is exactly their value."""
+    return values[0] if min(values) == max(values) else fmean(values)

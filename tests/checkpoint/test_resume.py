@@ -26,6 +26,7 @@ from avalanche_aim import (
     LearningRateSchedule,
     RehearsalMemory,
 )
+from avalanche_aim.merging import DueMerge, FixedInterval, Observation, Schedule
 
 Same = Callable[[Any, Any], bool]
 
@@ -71,10 +72,29 @@ def labelled() -> Any:
     return with_task_labels(benchmark).train_stream
 
 
+class ModelTime(Schedule):
+    """Merges whenever the steps since the last merge are long enough together."""
+
+    STATE = (*Schedule.STATE, "time")
+    needs = ("step_length",)
+    time = 0.0
+
+    def due(self, observation: Observation) -> str | None:
+        self.time += observation.step_length
+        return "time" if self.time > 0.5 else None
+
+    def adapt(self, merge: DueMerge) -> None:
+        self.time = 0.0
+
+
 RUNS: dict[str, dict[str, Any]] = {
     "naive": {"plugins": []},
     "aim": {"plugins": [aim]},
     "reference": {"plugins": [lambda: AIMMergingPlugin("reference", memory=8)]},
+    "rules and slow weights": {"plugins": [lambda: aim(rule="dare", slow="exponential")], "eval_every": 1},
+    "tail average": {"plugins": [lambda: aim(slow={"name": "tail", "share": 0.4}, rehearsal={"hold_out": 0.5})]},
+    "model time": {"plugins": [lambda: AIMMergingPlugin(memory=8, schedule=ModelTime())]},
+    "no memory": {"plugins": [lambda: AIMMergingPlugin(rehearsal=None, schedule=FixedInterval(3, merges_at_end=True))]},
     "replay": {"plugins": [replay]},
     "replay, balanced by experience": {"plugins": [lambda: ReplayPlugin(10), aim]},
     "replay, balanced by class": {

@@ -1,13 +1,14 @@
 """Side passes leave no trace."""
 
 import random
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from avalanche_aim.training.isolation import RandomStream, eval_mode, kept_buffers
+from avalanche_aim.training.isolation import RandomStream, eval_mode, kept_buffers, stream_seed
 
 CPU = torch.device("cpu")
 
@@ -123,6 +124,29 @@ def test_every_module_gets_its_own_mode_back(mixed):
     assert [m.training for m in modules] == modes
 
 
+def test_modules_that_were_added_later_are_switched_as_well():
+    model = network()
+    with eval_mode(model):
+        pass
+    model.append(nn.Dropout())
+    with eval_mode(model):
+        assert not model[-1].training
+    assert model[-1].training
+
+
+def test_modules_that_do_more_than_keep_a_flag_are_switched_by_their_own_method():
+    class Noting(nn.Module):
+        switched: ClassVar[list[bool]] = []
+
+        def train(self, mode=True):
+            self.switched.append(mode)
+            return super().train(mode)
+
+    with eval_mode(nn.Sequential(Noting())):
+        pass
+    assert Noting.switched == [False, True]
+
+
 def test_modes_come_back_after_an_error():
     model = network()
     with pytest.raises(RuntimeError), eval_mode(model):
@@ -171,3 +195,21 @@ def test_weights_keep_what_a_pass_did_to_them():
     with kept_buffers(model), torch.no_grad():
         model[0].weight.fill_(7.0)
     assert torch.equal(model[0].weight, torch.full((4, 4), 7.0))
+
+
+# Seeds
+
+
+def test_the_streams_of_neighbouring_seeds_and_of_other_names_have_nothing_in_common():
+    seeds = {stream_seed(seed, name) for seed in range(200) for name in ("rows", "noise", "row", "s")}
+    assert len(seeds) == 800
+
+
+def test_a_streams_seed_depends_on_its_own_seed_and_name_alone():
+    assert stream_seed(7, "rows") == stream_seed(7, "rows")
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, "1", True, None])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(ValueError, match="seed: expected a whole number of 0 or more"):
+        stream_seed(seed, "rows")
