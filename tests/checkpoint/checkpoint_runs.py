@@ -100,7 +100,7 @@ def outcome(strategy: Any) -> dict[str, Any]:
         "curves": {name: [list(x), list(y)] for name, (x, y) in strategy.evaluator.all_metric_results.items()},
         "last": dict(strategy.evaluator.last_metric_results),
         "histories": [p.history.to_dict() for p in strategy.plugins if isinstance(p, AIMMergingPlugin)],
-        "memories": [p.memory.selected for p in strategy.plugins if getattr(p, "memory", None)],
+        "memories": [p.memory.selected for p in strategy.plugins if getattr(p, "memory", None) is not None],
         "torch": torch.get_rng_state(),
         "numpy": np.random.get_state()[1].tolist(),
         "python": repr(random.getstate()),
