@@ -1,18 +1,31 @@
 """What stands for the folders that the pages name."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pages import SMALL
 
 from avalanche_aim.__main__ import main
+from avalanche_aim.experiments import STRATEGIES
+from avalanche_aim.text.data.layouts import LAYOUTS
 
 TASKS = {
     **dict.fromkeys(("dbpedia", "amazon", "yahoo", "agnews"), ("yes", "no")),
     **dict.fromkeys(("task363", "task002", "task591"), ()),
 }
 """Task → its labels, none for open generation."""
+
+
+@pytest.fixture(autouse=True)
+def registries() -> Iterator[None]:
+    """Forget what an extension has registered."""
+    strategies, layouts = dict(STRATEGIES), list(LAYOUTS)
+    yield
+    STRATEGIES.clear()
+    STRATEGIES.update(strategies)
+    LAYOUTS[:] = layouts
 
 
 @pytest.fixture(scope="session")

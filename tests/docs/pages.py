@@ -52,6 +52,18 @@ def blocks(*languages: str) -> list[Block]:
     return [block for block in found if not languages or block.language in languages]
 
 
+def saved_as(name: str) -> str:
+    """Return the Python block that a page asks to save under a name.
+
+    :param name: of the file.
+    """
+    for page in PAGES:
+        _, found, after = page.read_text(encoding="utf-8").partition(f"`{name}`:")
+        if found:
+            return next(fence[2] for fence in _FENCE.finditer(after) if fence[1] == "python")
+    raise AssertionError(f"no page says what to save as {name}: expected a Python block after `{name}`:")
+
+
 def commands() -> list[tuple[str, str]]:
     """Return (place, command) of everything in ``sh`` blocks, one command each."""
     found = []

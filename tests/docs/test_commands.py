@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from pages import ROOT, SMALL, commands
+from pages import ROOT, SMALL, commands, saved_as
 
 from avalanche_aim.__main__ import main
 from avalanche_aim.experiments import STRATEGIES
@@ -72,6 +72,9 @@ class Runner:
     def avalanche_aim(self, command: str, arguments: str) -> int:
         """A command of the library."""
         words = shlex.split(arguments)
+        for flag in ("--plugins", "--metrics"):
+            for name in _values(words, flag):
+                Path(name).write_text(saved_as(name), encoding="utf-8")
         if command == "report":
             shutil.copytree(self.finished, words[0])
             return main([command, *words])
@@ -105,7 +108,7 @@ class Runner:
 
     def _short(self, words: list[str]) -> list[str]:
         named = _values(words, "--strategies") or ["naive", "aim"]
-        assert set(named) <= set(STRATEGIES)
+        assert set(named) <= set(STRATEGIES) or "--plugins" in words
         orders = _values(words, "--order")[:1]
         with_options = json.loads(*_values(words, "--options") or ["{}"])
         return [
