@@ -46,7 +46,7 @@ def plot(history: History, probe: Probe, tasks: list[str]) -> Plot:
         for axis, panel in zip(axes, (draw_learning, draw_interval, draw_losses), strict=False):
             panel(axis, line)
         axes[0].set_title(f"{tasks[task]}: {len(merges)} merges, correlation of Λ and the interval {r:+.2f}")
-        axes[2].legend(ncols=4)
+        axes[2].legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
         axes[3].plot(*zip(*own, strict=True), color=light("green"), label=f"{tasks[task]} (being learned)")
         axes[3].plot(*zip(*past, strict=True), "--", color=light("muted"), label="mean of the earlier tasks")
         axes[3].set(ylabel="dev exact match, %", xlabel="training iteration; a green line is a merge")

@@ -56,22 +56,30 @@ def markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in (header, rule, *rows))
 
 
-def main_table(report: Report) -> Table:
-    """Scores and costs, one row a strategy.
+def score_table(report: Report) -> Table:
+    """The metrics, one row for each strategy.
 
     :param report: its content.
     """
-    shown = [quantity for quantity in (*METRICS, *report.own, LABEL_ACCURACY, *COSTS) if report.has(quantity)]
+    alone = "" if report.baseline else " There are no differences without a baseline."
+    note = ("Mean ± sample standard deviation over seeds and orders; without ± it is one run. Scores are in percent. "
+            f"The highest mean OP stands first.{alone}")  # fmt: skip
+    return _means(report, "Scores of each strategy", (*METRICS, *report.own, LABEL_ACCURACY), note)
+
+
+def cost_table(report: Report) -> Table:
+    """What the runs cost, one row for each strategy.
+
+    :param report: its content.
+    """
+    return _means(report, "Cost of each strategy", COSTS, "Without ± it is one run, or a cost that does not vary.")
+
+
+def _means(report: Report, title: str, quantities: Sequence[Quantity], note: str) -> Table:
+    shown = [quantity for quantity in quantities if report.has(quantity)]
     rows = [[name, str(len(report.runs(name))), *(_mean(report, name, quantity) for quantity in shown)]
             for name in report.strategies]  # fmt: skip
-    alone = "" if report.baseline else " There are no differences without a baseline."
-    return Table(
-        "Scores and cost of each strategy",
-        ["strategy", "runs", *(quantity.name for quantity in shown)],
-        rows,
-        "Mean ± sample standard deviation over seeds and orders; without ± it is one run, or a cost that does not "
-        f"vary. Scores are in percent. The highest mean OP stands first.{alone}",
-    )
+    return Table(title, ["strategy", "runs", *(quantity.name for quantity in shown)], rows, note)
 
 
 def difference_table(report: Report) -> Table | None:
@@ -112,7 +120,7 @@ def tables(report: Report) -> list[Table]:
 
     :param report: its content.
     """
-    return [table for table in (main_table(report), difference_table(report)) if table is not None]
+    return [table for table in (score_table(report), difference_table(report), cost_table(report)) if table is not None]
 
 
 def _mean(report: Report, strategy: str, quantity: Quantity) -> str:

@@ -21,7 +21,7 @@ def test_all_formats_are_written_beside_the_runs_and_the_table_is_printed(runs: 
     assert main(["report", str(runs)]) == 0
     assert files(runs) == {"report.md", "report.tex", "report.csv", "report.html"}
     printed = capsys.readouterr().out
-    assert "Scores and cost of each strategy" in printed and "report.html" in printed
+    assert "Scores of each strategy" in printed and "report.html" in printed
 
 
 def test_formats_baseline_and_folder_can_be_chosen(runs: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_the_plots_of_each_order_task_and_merging_run_are_there(markup: str) -> 
 
 def test_a_strategy_has_the_same_swatch_in_every_table(markup: str) -> None:
     rows = re.findall(r'<th scope="row"><span class="swatch">((?:(?!</span>).)*)</span>aim</th>', markup, re.DOTALL)
-    assert len(rows) == 3 and len({re.sub(r"p\d+-", "", row) for row in rows}) == 1
+    assert len(rows) == 4 and len({re.sub(r"p\d+-", "", row) for row in rows}) == 1
     assert "var(--vermilion)" in rows[0]
 
 
@@ -123,7 +123,7 @@ def test_a_run_that_never_merged_says_so(tmp_path: Path) -> None:
 
 def test_wide_tables_are_marked_for_narrow_screens(tags: list) -> None:
     kinds = [a["class"] for name, a in tags if name == "div" and "scroll" in a.get("class", "")]
-    assert kinds.count("scroll many") == 3
+    assert kinds.count("scroll many") == 4
 
 
 def test_many_strategies_and_tasks_fit(tmp_path: Path) -> None:
