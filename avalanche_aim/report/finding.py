@@ -38,9 +38,8 @@ def limits(report: Report) -> list[str]:
     """
     lines = []
     if report.failures:
-        lines.append(
-            f"{_count(len(report.failures), 'run')} failed and {'is' if len(report.failures) == 1 else 'are'} in no number."
-        )
+        verb = "is" if len(report.failures) == 1 else "are"
+        lines.append(f"{_count(len(report.failures), 'run')} failed and {verb} in no number.")
     missing = report.missing
     if missing:
         lines.append(f"Missing {_count(len(missing), 'run')}, not run or not ended: {_named(missing)}.")

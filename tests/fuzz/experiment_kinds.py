@@ -171,7 +171,7 @@ def _history(given: Any, folder: Path) -> None:
     if _numbers(history.to_dict()) != _numbers(given):
         raise Broken("result: another history")
     if history.iterations:
-        signal_plot(_result("aim", 0, history))
+        signal_plot(_result("aim", 0, history)).svg()
 
 
 # Run folders
