@@ -1,6 +1,5 @@
 """Saving a trained model so that it can be used elsewhere: as an adapter of ``peft``, or merged into its base model."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -8,18 +7,14 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from ...storage.files import new_folder
+from .adapters import adapter_folders, load_adapters, save_adapters
 from .model_card import TAG, Saved, Training, model_card
 from .sources import copy_folder
-
-if TYPE_CHECKING:
-    from .language_model import LanguageModel
-
-CONFIGS = ("adapter_config.json", "config.json")
 
 
 @dataclass(frozen=True)
@@ -49,10 +44,10 @@ class Base:
         return not Path(self.name).is_absolute()
 
 
-def save_model(model: "LanguageModel", folder: Path, training: Training) -> None:
+def save_model(model: Any, folder: Path, training: Training) -> None:
     """Save the adapter, or the whole model where there is none, the tokenizer and a model card.
 
-    :param model: the model; it stays as it is.
+    :param model: the :class:`~avalanche_aim.LanguageModel`; it stays as it is.
     :param folder: a new or empty folder, or one that was saved by this library, which is replaced as a whole.
     :param training: for the card.
     :raises ValueError: for a folder with something else in it.
@@ -66,7 +61,7 @@ def save_model(model: "LanguageModel", folder: Path, training: Training) -> None
         (partial / "README.md").write_text(model_card(_saved(model, adapter), training), encoding="utf-8")
 
 
-def save_merged(model: "LanguageModel", folder: Path, dtype: torch.dtype | None, training: Training) -> None:
+def save_merged(model: Any, folder: Path, dtype: torch.dtype | None, training: Training) -> None:
     """Save a whole model with the adapter's changes added to its base model's weights.
 
     The live model, whose frozen weights its copies share and mixed precision may have rounded, is not what is
@@ -92,23 +87,16 @@ def save_merged(model: "LanguageModel", folder: Path, dtype: torch.dtype | None,
         (partial / "README.md").write_text(model_card(_saved(model, False), training), encoding="utf-8")
 
 
-def _save_weights(model: "LanguageModel", folder: Path) -> None:
+def _save_weights(model: Any, folder: Path) -> None:
     """Save what is trained, naming the base model as others know it, not by the cache folder it was found in."""
     if not hasattr(model.backbone, "peft_config"):
         model.backbone.save_pretrained(folder)
         return
-    # Embeddings are saved where they are trained; "auto" would ask the hub whether they were resized, which they aren't
-    model.backbone.save_pretrained(folder, save_embedding_layers=False)
-    if model.base is not None:
-        path = folder / "adapter_config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config |= {"base_model_name_or_path": model.base.name, "revision": model.base.revision}
-        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    name, revision = (model.base.name, model.base.revision) if model.base else (None, None)
+    save_adapters(model.backbone, folder, name, revision)
 
 
-def _merged(model: "LanguageModel", adapter: Path, dtype: torch.dtype | None) -> Any:
-    from peft import PeftModel
-
+def _merged(model: Any, adapter: Path, dtype: torch.dtype | None) -> Any:
     live = model.language_model
     if model.base is None:
         wrapped = deepcopy(model.backbone)
@@ -119,7 +107,7 @@ def _merged(model: "LanguageModel", adapter: Path, dtype: torch.dtype | None) ->
         base = type(live).from_pretrained(source, dtype=dtype or "auto", revision=revision)
         dtype = base.dtype
         _save_weights(model, adapter)
-        wrapped = PeftModel.from_pretrained(base, str(adapter))
+        wrapped = load_adapters(base, adapter)
     _prepare_layers(wrapped)
     merged = wrapped.merge_and_unload(safe_merge=True)
     merged.tie_weights()  # mixed precision unties what is tied
@@ -147,7 +135,7 @@ def _prepare_layers(wrapped: Any) -> None:
                     weight.data = weight.data.float()
 
 
-def _saved(model: "LanguageModel", adapter: bool) -> Saved:
+def _saved(model: Any, adapter: bool) -> Saved:
     base, found = model.base, str(getattr(model.language_model.config, "_name_or_path", ""))
     copy = base is not None and Path(found) == copy_folder(base.name)
     note = (
@@ -164,7 +152,7 @@ def _saved(model: "LanguageModel", adapter: bool) -> Saved:
     )
 
 
-def _check_target(model: "LanguageModel", folder: Path) -> None:
+def _check_target(model: Any, folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -181,7 +169,7 @@ def _check_target(model: "LanguageModel", folder: Path) -> None:
 
 def _ours(folder: Path) -> bool:
     card = folder / "README.md"
-    if not card.is_file() or not any((folder / name).is_file() for name in CONFIGS):
+    if not card.is_file() or not ((folder / "config.json").is_file() or adapter_folders(folder)):
         return False
     front, end, _ = card.read_text(encoding="utf-8", errors="replace").removeprefix("---\n").partition("\n---\n")
     return bool(end) and f"- {TAG}" in front.splitlines()

@@ -46,14 +46,29 @@ def model_fingerprint(model: Any) -> dict[str, str]:
         kind = frozen if not weight.requires_grad else trainable
         kind.update(f"{name} {tuple(weight.shape)} {weight.dtype}\n".encode())
         kind.update(_bytes(weight if weight.requires_grad else _sample(weight)))
+    return {"trainable": trainable.hexdigest(), "frozen": frozen.hexdigest(), "configuration": _configuration(model)}
+
+
+def structure_fingerprint(model: Any) -> str:
+    """Return a SHA-256 of all that decides how a model computes, but for its weights' values.
+
+    :param model: a :class:`~avalanche_aim.text.LanguageModel`.
+    """
+    inner = model.language_model
+    weights = [f"{name} {tuple(weight.shape)} {weight.dtype}" for name, weight in model.backbone.named_parameters()]
+    attention = getattr(inner.config, "_attn_implementation", None)
+    libraries = [importlib.metadata.version(name) for name in ("torch", "transformers", "peft")]
+    return digest([type(inner).__name__, weights, _configuration(model), attention, str(model.autocast), libraries])
+
+
+def _configuration(model: Any) -> str:
     config = model.language_model.config.to_dict()
     # Where the model came from, and which version wrote its file, do not change what it computes
     plain = {key: value for key, value in config.items() if key not in ("_name_or_path", "transformers_version")}
     adapters = {name: adapter.to_dict() for name, adapter in getattr(model.backbone, "peft_config", {}).items()}
     for adapter in adapters.values():
         adapter.pop("base_model_name_or_path", None)
-    configuration = json.loads(json.dumps([plain, adapters], default=_plain, sort_keys=True))
-    return {"trainable": trainable.hexdigest(), "frozen": frozen.hexdigest(), "configuration": digest(configuration)}
+    return digest(json.loads(json.dumps([plain, adapters], default=_plain, sort_keys=True)))
 
 
 def _sample(weight: Tensor) -> Tensor:

@@ -2,25 +2,27 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...training.isolation import eval_mode
-from ..stream.encoding import unpack
-from .language_model import LanguageModel
+from ..stream.encoding import Batch, unpack
+from .scoring import Way, decoder_start
 
 MAX_NEW_TOKENS = 128
 """Tokens after which an answer is cut, as in the published code."""
 
 
 @torch.no_grad()
-def generate(model: LanguageModel, x: Tensor, max_new_tokens: int = MAX_NEW_TOKENS) -> list[str]:
+def generate(model: Any, x: Tensor, max_new_tokens: int = MAX_NEW_TOKENS) -> list[str]:
     """Answer packed prompts by greedy decoding, all at once, until every row has ended.
 
     What the model's own ``generation_config`` asks for (sampling, beams, penalties) does not count.
 
-    :param model: the model; it generates in eval mode and under its own ``autocast``, and keeps its mode.
+    :param model: a :class:`~avalanche_aim.LanguageModel`; it generates in eval mode and under its own ``autocast``, and
+        keeps its mode.
     :param x: packed rows, shape (B, L); the answers in them are not looked at.
     :param max_new_tokens: tokens after which an answer is cut.
     :return: the answers as text, without special tokens, stripped.
@@ -31,29 +33,50 @@ def generate(model: LanguageModel, x: Tensor, max_new_tokens: int = MAX_NEW_TOKE
     if not len(x):
         return []
     batch = unpack(x, pad_left=model.is_causal)
-    with eval_mode(model), _greedy(model, max_new_tokens) as settings, model.mixed_precision(x.device):
-        output = model.language_model.generate(
-            input_ids=batch.prompt, attention_mask=batch.prompt_mask.long(), generation_config=settings
-        )
-    # A T5-like model's output begins with the decoder's start token, a causal one's with the prompt.
-    answers = output[:, batch.prompt.shape[1] if model.is_causal else 1 :]
+    with eval_mode(model), model.mixed_precision(x.device):
+        answers = greedy(model.language_model, model.tokenizer, batch, model.way(x), max_new_tokens)
     return decode(model, answers)
 
 
-def decode(model: LanguageModel, tokens: Tensor) -> list[str]:
+def greedy(model: Any, tokenizer: Any, batch: Batch, way: Way, max_new_tokens: int) -> list[list[int]]:
+    """Generate the most probable tokens after each prompt, up to the end of the sequence.
+
+    :param model: a Hugging Face model.
+    :param tokenizer: its tokenizer.
+    :param batch: the prompts.
+    :param way: prompts of several lengths are generated from together where padding on the left is right.
+    :param max_new_tokens: tokens after which an answer is cut.
+    """
+    if way in (Way.RIGHT, Way.ALONE):
+        lengths = batch.prompt_mask.sum(1)
+        groups = [(lengths == length).nonzero()[:, 0] for length in lengths.unique()]
+        if len(groups) > 1:
+            parts = [greedy(model, tokenizer, batch.of_rows(rows), way, max_new_tokens) for rows in groups]
+            found = zip(torch.cat(groups).tolist(), [answer for part in parts for answer in part], strict=True)
+            return [answer for _, answer in sorted(found)]
+    with _greedy(model, tokenizer, max_new_tokens) as settings:
+        mask = None if way in (Way.RIGHT, Way.ALONE) and bool(batch.prompt_mask.all()) else batch.prompt_mask.long()
+        output = model.generate(input_ids=batch.prompt, attention_mask=mask, generation_config=settings)
+    # A sequence-to-sequence model's output begins with the decoder's start token, a causal one's with the prompt.
+    answers = output[:, 1 if model.config.is_encoder_decoder else batch.prompt.shape[1] :].tolist()
+    end = tokenizer.eos_token_id
+    return [answer[: answer.index(end) + 1] if end in answer else answer for answer in answers]
+
+
+def decode(model: Any, answers: Any) -> list[str]:
     """Return answers as text, without special tokens, stripped.
 
     :param model: whose tokenizer decodes.
-    :param tokens: shape (B, A), padded with special tokens.
+    :param answers: their tokens: a tensor of shape (B, A) padded with special tokens, or a list of each.
     """
-    if not len(tokens):
+    if not len(answers):
         return []
-    texts = model.tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    texts = model.tokenizer.batch_decode(answers, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return [text.strip() for text in texts]
 
 
 @contextmanager
-def _greedy(model: LanguageModel, max_new_tokens: int) -> Iterator[object]:
+def _greedy(model: Any, tokenizer: Any, max_new_tokens: int) -> Iterator[object]:
     """Give plain greedy settings, and keep the model's own out of the way.
 
     Transformers fills what the settings leave open from the model's ``generation_config`` (a repetition penalty,
@@ -61,14 +84,13 @@ def _greedy(model: LanguageModel, max_new_tokens: int) -> Iterator[object]:
     """
     from transformers import GenerationConfig
 
-    tokenizer, inner = model.tokenizer, model.language_model
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     tokens = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": pad}
-    if not model.is_causal:
-        tokens["decoder_start_token_id"] = inner.config.decoder_start_token_id
-    own = inner.generation_config
-    inner.generation_config = GenerationConfig(**tokens)
+    if model.config.is_encoder_decoder:
+        tokens["decoder_start_token_id"] = decoder_start(model)
+    own = model.generation_config
+    model.generation_config = GenerationConfig(**tokens)
     try:
         yield GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, use_cache=True, **tokens)
     finally:
-        inner.generation_config = own
+        model.generation_config = own

@@ -1,7 +1,6 @@
 """A Hugging Face language model in the form that Avalanche's strategies can hold."""
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -13,11 +12,15 @@ from torch import Tensor, nn
 
 from ...training.isolation import RandomStream
 from ..stream.answer_key import Source
-from ..stream.encoding import AnswerSpace, unpack
+from ..stream.encoding import AnswerSpace, Batch, Encoder, Style, made_for, pack, unpack
+from .adapters import add_lora, check_settings
 from .export import Base, save_merged, save_model
-from .loading import add_lora, check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
+from .generation import MAX_NEW_TOKENS, generate
+from .limits import check_limits, check_start
+from .loading import check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
+from .measuring import Finding, find
 from .model_card import Training
-from .scoring import AnswerScores, Blocks, score, with_matches
+from .scoring import AnswerScores, Blocks, Way, score, with_matches
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
 
@@ -26,7 +29,7 @@ WATCHED_PASSES = 16
 
 
 class LanguageModel(DynamicModule):
-    """A causal or T5-like language model whose output is a plain (B, C) tensor of answer scores.
+    """A causal or sequence-to-sequence language model whose output is a plain (B, C) tensor of answer scores.
 
     ``out[b, c]`` is the mean log-probability a token of answer c to prompt b, end of sequence included, so that
     ``NLLLoss`` (``criterion``) is the language-modelling loss of the gold answer, averaged over examples. Classes
@@ -39,6 +42,8 @@ class LanguageModel(DynamicModule):
     ``score_all_labels=True`` computes all columns always, for strategies that read them in training (LwF, MAS,
     DER, ER-ACE).
 
+    How several labels pass through the model is measured on first use (:mod:`~avalanche_aim.text.model.measuring`).
+
     The frozen backbone stays out of the module registry and is shared between copies of the model, so that
     strategies which copy the model or store one float a parameter see the trainable weights alone. So moving one copy
     to another device or dtype moves the frozen weights of all.
@@ -48,8 +53,8 @@ class LanguageModel(DynamicModule):
     :param score_all_labels: see above.
     :param autocast: the dtype of mixed precision (``torch.bfloat16``, or ``torch.float16`` with a ``GradScaler`` in
         :class:`~avalanche_aim.GradientStep`), or None for the model's own precision.
-    :raises ValueError: for a sequence-to-sequence model that is not T5-like, whose decoder positions are absolute, and
-        for a causal one that takes no positions.
+    :raises ValueError: for settings of ``peft`` that can't be honoured, and a sequence-to-sequence model that says no
+        token for its decoder to start with.
     """
 
     def __init__(
@@ -72,7 +77,11 @@ class LanguageModel(DynamicModule):
         self.criterion = nn.NLLLoss()
         self.answers: AnswerSpace | None = None
         self._passes = 0
-        _check_supported(self.language_model)
+        self._finding: Finding | None = None
+        for settings in getattr(backbone, "peft_config", {}).values():
+            check_settings(settings)
+        check_start(self.language_model)
+        made_for(tokenizer, self.style)
         self._register_trainable()
 
     @classmethod
@@ -137,11 +146,17 @@ class LanguageModel(DynamicModule):
         """Whether the model is causal, not sequence-to-sequence."""
         return not self.language_model.config.is_encoder_decoder
 
+    @property
+    def style(self) -> Style:
+        """How streams are encoded for the model."""
+        return "causal" if self.is_causal else "seq2seq"
+
     def adaptation(self, experience: Any) -> None:
         """Take the stream's answers from an experience (an Avalanche hook).
 
         :param experience: an experience of a benchmark of ``avalanche_aim.text``.
-        :raises ValueError: for another kind of experience, or one encoded for another kind of model.
+        :raises ValueError: for another kind of experience, one encoded for another kind of model, and tokens or lengths
+            that the model does not have.
         """
         source = Source.of(experience)
         answers = getattr(experience, "answers", None if source is None else source.answers)
@@ -150,10 +165,12 @@ class LanguageModel(DynamicModule):
                 "LanguageModel expected an experience of a text benchmark (standard_cl, text_benchmark), got "
                 f"{type(experience).__name__} without answers"
             )
-        style = "causal" if self.is_causal else "seq2seq"
-        if answers.style != style:
-            raise ValueError(f"the stream was encoded for a {answers.style} model, this one is {style}; build the "
+        if answers.style != self.style:
+            raise ValueError(f"the stream was encoded for a {answers.style} model, this one is {self.style}; build the "
                              "benchmark with this model's tokenizer")  # fmt: skip
+        if answers is not self.answers:
+            check_limits(self.language_model, answers)
+            self._finding = None
         self.answers = answers
         self._passes = 0
 
@@ -188,7 +205,7 @@ class LanguageModel(DynamicModule):
         columns, own = ([], True) if gold_only else self._columns(batch.task)
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
         with self.mixed_precision(x.device):
-            means, exact = score(self.language_model, batch, blocks, exact=not for_loss)
+            means, exact = score(self.language_model, batch, blocks, not for_loss, self.way(x, batch, blocks))
         unscored = float("nan") if gold_only else float("-inf")
         out = means.new_full((len(x), len(self.answers)), unscored)
         out[:, columns] = means[:, : len(columns)]
@@ -206,6 +223,40 @@ class LanguageModel(DynamicModule):
             if self._passes <= WATCHED_PASSES:
                 out.register_hook(_only_gold(batch.target))
         return AnswerScores(out, matches)
+
+    def way(self, x: Tensor, batch: Batch | None = None, blocks: Blocks | None = None) -> Way:
+        """Return how rows pass through the model, which is measured at the first call for a stream.
+
+        :param x: packed rows, shape (B, L).
+        :param batch: the same, taken apart, and
+        :param blocks: the answers that are to be scored; without them, as for the longest rows.
+        """
+        if self._finding is None:
+            labels = self.answers.tokens if self.answers is not None else ()
+            self._finding = find(self, x, labels)
+        if batch is None or blocks is None:
+            return self._finding.way
+        return self._finding.way_of(batch.prompt.shape[1] + len(blocks.block))
+
+    def generate(
+        self, prompts: str | Sequence[str], max_new_tokens: int = MAX_NEW_TOKENS, max_prompt_tokens: int = 512
+    ) -> Any:
+        """Answer prompts by greedy decoding, encoded as in training.
+
+        :param prompts: one, or several.
+        :param max_new_tokens: tokens after which an answer is cut.
+        :param max_prompt_tokens: longer prompts are shortened in the middle.
+        :return: the answer's text, or a list of texts.
+        :raises TypeError: for something else than texts.
+        """
+        texts = [prompts] if isinstance(prompts, str) else list(prompts)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"prompts: expected a text or several, got {prompts!r:.200}")
+        if not texts:
+            return []
+        rows = pack(Encoder(self.tokenizer, max_prompt_tokens).prompts(texts))
+        answers = generate(self, rows.to(self.language_model.device), max_new_tokens)
+        return answers[0] if isinstance(prompts, str) else answers
 
     def mixed_precision(self, device: torch.device) -> torch.autocast:
         """Return the context that passes through the language model run in.
@@ -311,13 +362,3 @@ def _only_gold(target: Tensor) -> Any:
             )
 
     return check
-
-
-def _check_supported(model: Any) -> None:
-    """Refuse models whose positions scoring could not control."""
-    kind = model.config.model_type
-    if model.config.is_encoder_decoder:
-        if "t5" not in kind:
-            raise ValueError(f"expected a causal or a T5-like model, got the sequence-to-sequence {kind}")
-    elif "position_ids" not in inspect.signature(model.forward).parameters:
-        raise ValueError(f"expected a causal model whose forward takes position_ids, got {kind}")

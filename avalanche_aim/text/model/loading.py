@@ -1,6 +1,5 @@
-"""Loading a Hugging Face model, with LoRA or without."""
+"""Loading a Hugging Face model or adapter."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..stream.encoding import Encoder
+from .adapters import CONFIG, adapter_folders, load_adapters
 from .sources import resolve_model
-
-LORA = {"r": 8, "lora_alpha": 32, "lora_dropout": 0.05}
-"""LoRA as in the paper's experiments, on the attention's query and value projections."""
 
 
 def load_backbone(name: str, **kwargs: Any) -> tuple[Any, Any]:
@@ -27,7 +23,7 @@ def load_backbone(name: str, **kwargs: Any) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     source = resolve_model(name)
-    if (Path(source) / "adapter_config.json").is_file():
+    if adapter_folders(Path(source)):
         return _load_adapter(source, **kwargs)
     # Without a word on it Transformers asks at the terminal whether to run code that comes with the model.
     code = {"trust_remote_code": kwargs.get("trust_remote_code", False)}
@@ -35,32 +31,8 @@ def load_backbone(name: str, **kwargs: Any) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(source, **code)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         tokenizer = AutoTokenizer.from_pretrained(source, **code)
-    if Encoder(tokenizer).style != ("seq2seq" if config.is_encoder_decoder else "causal"):
-        warnings.warn(f"{source}: its tokenizer does not end texts as expected of this kind of model", stacklevel=4)
     with _readable(source):
         return kind.from_pretrained(source, **{"dtype": torch.float32, **kwargs}), tokenizer
-
-
-def add_lora(backbone: Any, lora: Any) -> Any:
-    """Wrap a model with fresh LoRA weights; only these are trainable.
-
-    :param backbone: a Transformers model.
-    :param lora: True, a dict of changes to :data:`LORA`, or a ``peft.LoraConfig``.
-    :raises TypeError: for anything else.
-    """
-    from peft import LoraConfig, get_peft_model
-
-    if isinstance(lora, LoraConfig):
-        return get_peft_model(backbone, lora)
-    if lora is not True and not isinstance(lora, dict):
-        raise TypeError(f"lora: expected True, False, a dict of settings or a peft.LoraConfig, got {lora!r}")
-    seq2seq = backbone.config.is_encoder_decoder
-    defaults = {
-        **LORA,
-        "target_modules": ["q", "v"] if seq2seq else ["q_proj", "v_proj"],
-        "task_type": "SEQ_2_SEQ_LM" if seq2seq else "CAUSAL_LM",
-    }
-    return get_peft_model(backbone, LoraConfig(**{**defaults, **(lora if isinstance(lora, dict) else {})}))
 
 
 def check_adapter(name: str, backbone: Any, lora: Any) -> None:
@@ -68,7 +40,7 @@ def check_adapter(name: str, backbone: Any, lora: Any) -> None:
 
     :param name: where it comes from, for the message.
     :param backbone: the ``PeftModel``.
-    :param lora: as for :func:`add_lora`.
+    :param lora: as for :func:`~.adapters.add_lora`.
     :raises ValueError: for anything but True.
     """
     if lora is not True:
@@ -121,17 +93,20 @@ def store_frozen(backbone: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _load_adapter(folder: str, **kwargs: Any) -> tuple[Any, Any]:
-    from peft import PeftConfig, PeftModel
+    from peft import PeftConfig
 
     with _readable(folder):
-        base = PeftConfig.from_pretrained(folder).base_model_name_or_path
-    if not base or not isinstance(base, str):
+        places = adapter_folders(Path(folder))
+        bases = {PeftConfig.from_pretrained(str(place)).base_model_name_or_path for place in places.values()}
+    base = bases.pop()
+    if bases or not base or not isinstance(base, str):
         raise ValueError(
-            f"{folder}: expected an adapter that names its base model in adapter_config.json, got {base!r:.80}"
+            f"{folder}: expected an adapter that names its base model in {CONFIG}, got {base!r:.80}"
+            + (f" and {bases}" if bases else "")
         )
     backbone, tokenizer = load_backbone(base, **kwargs)
     with _readable(folder):
-        return PeftModel.from_pretrained(backbone, folder, is_trainable=True), tokenizer
+        return load_adapters(backbone, Path(folder)), tokenizer
 
 
 @contextmanager

@@ -1,12 +1,14 @@
-"""Log-probabilities of several answers to each prompt, in one pass that encodes the prompt once.
+"""Log-probabilities of several answers to each prompt, in one pass where the model allows it.
 
-All answers are laid side by side as *blocks*, after the prompt (causal models) or in the decoder (T5): a token
-attends to the prompt and to its own block only. Positions are those that the answer would have alone, so the
-scores are those of separate passes.
+All answers are laid side by side as *blocks*, after the prompt (causal models) or in the decoder: a token attends to
+the prompt and to its own block only. Positions are those that the answer would have alone, so the scores are those of
+separate passes. Not every model takes that; :mod:`.measuring` finds the way that is right for one.
 """
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,6 +16,15 @@ import torch
 from torch import Tensor
 
 from ..stream.encoding import Batch
+
+
+class Way(Enum):
+    """How answers pass through a model; each is slower and asks less of the model than the one before."""
+
+    TOGETHER = "all labels in one pass"
+    APART = "one pass a label"
+    RIGHT = "one pass a label, with padding on the right"
+    ALONE = "one pass a label and length, without padding"
 
 
 class AnswerScores(NamedTuple):
@@ -97,6 +108,14 @@ class Blocks:
         mine = self.block == number
         return Blocks(self.tokens[:, mine], self.valid[:, mine], torch.zeros_like(self.block[mine]), self.place[mine])
 
+    def of_rows(self, rows: Tensor) -> "Blocks":
+        """Return one block of some rows, without columns that are padding in all of them.
+
+        :param rows: their numbers.
+        """
+        used = self.valid[rows].any(0)
+        return Blocks(self.tokens[rows][:, used], self.valid[rows][:, used], self.block[used], self.place[used])
+
     @cached_property
     def is_input(self) -> Tensor:
         """Shape (N,): columns that another token of their block follows, so that a causal model reads them."""
@@ -104,58 +123,104 @@ class Blocks:
         return torch.cat([follows, follows.new_zeros(1)])
 
 
-def score(model: Any, batch: Batch, blocks: Blocks, exact: bool) -> tuple[Tensor, Tensor | None]:
+def score(model: Any, batch: Batch, blocks: Blocks, exact: bool, way: Way) -> tuple[Tensor, Tensor | None]:
     """Score the blocks.
 
-    :param model: a Hugging Face model, causal or T5-like.
+    :param model: a Hugging Face model, causal or sequence-to-sequence.
     :param batch: the prompts.
     :param blocks: the answers.
     :param exact: whether to say where greedy decoding would give exactly the answer: where at every
         teacher-forced position, end of sequence included, the most probable token is the answer's.
+    :param way: how.
     :return: mean log-probability a token, shape (B, K), and the exact matches, shape (B, K), or None.
     """
-    if blocks.count > 1 and not _takes_our_mask(model.config, batch.prompt.shape[1] + blocks.tokens.shape[1]):
-        parts = [score(model, batch, blocks.only(k), exact) for k in range(blocks.count)]
+    if blocks.count > 1 and way is not Way.TOGETHER:
+        parts = [score(model, batch, blocks.only(k), exact, way) for k in range(blocks.count)]
         matches = torch.cat([match for _, match in parts if match is not None], 1) if exact else None
         return torch.cat([means for means, _ in parts], 1), matches
-    logits, source = (_seq2seq if model.config.is_encoder_decoder else _causal)(model, batch, blocks)
-    logits = logits.float()
-    rows = torch.arange(len(logits), device=logits.device)[:, None]
-    picked = logits[rows, source, blocks.tokens] - logits.logsumexp(-1)[:, source]
-    shape = (len(logits), blocks.count)
+    if way is Way.ALONE:
+        lengths = torch.stack([batch.prompt_mask.sum(1), blocks.valid.sum(1)], 1)
+        kinds, kind = lengths.unique(dim=0, return_inverse=True)
+        if len(kinds) > 1:
+            groups = [(kind == number).nonzero()[:, 0] for number in range(len(kinds))]
+            parts = [score(model, batch.of_rows(rows), blocks.of_rows(rows), exact, way) for rows in groups]
+            back = torch.cat(groups).argsort()
+            matches = torch.cat([match for _, match in parts if match is not None])[back] if exact else None
+            return torch.cat([means for means, _ in parts])[back], matches
+    picked, best = token_scores(model, batch, blocks, way)
+    shape = (len(picked), blocks.count)
     total = picked.new_zeros(shape).index_add(1, blocks.block, picked * blocks.valid)
     length = picked.new_zeros(shape).index_add(1, blocks.block, blocks.valid.to(picked.dtype))
     if not exact:
         return total / length, None
-    wrong = (logits.argmax(-1)[:, source] != blocks.tokens) & blocks.valid
+    wrong = (best != blocks.tokens) & blocks.valid
     misses = picked.new_zeros(shape).index_add(1, blocks.block, wrong.to(picked.dtype))
     return total / length, misses == 0
 
 
-def _takes_our_mask(config: Any, length: int) -> bool:
-    """Say whether a mask of our own works; if not, each answer has its own pass."""
-    window = getattr(config, "sliding_window", None)  # which our mask would replace
-    flash = "flash" in str(getattr(config, "_attn_implementation", ""))  # knows padding masks only
-    return not flash and (window is None or window >= length)
+def token_scores(model: Any, batch: Batch, blocks: Blocks, way: Way) -> tuple[Tensor, Tensor]:
+    """Return the log-probability of each token of the blocks, and the most probable token there; both (B, N).
+
+    :param model: as for :func:`score`, and so are the others.
+    """
+    if model.config.is_encoder_decoder:
+        logits, source = _seq2seq(model, batch, blocks)
+    elif way in (Way.TOGETHER, Way.APART):
+        logits, source = _padded_left(model, batch, blocks)
+    else:
+        logits, source = _padded_right(model, batch, blocks)
+    logits = logits.float()
+    rows = torch.arange(len(logits), device=logits.device)[:, None]
+    return logits[rows, source, blocks.tokens] - logits.logsumexp(-1)[rows, source], logits.argmax(-1)[rows, source]
 
 
-def _causal(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
+def decoder_start(model: Any) -> int | None:
+    """Return the token that a sequence-to-sequence model's decoder starts with, or None where it says none.
+
+    :param model: a Hugging Face model.
+    """
+    for settings in (model.config, getattr(model, "generation_config", None)):
+        if (token := getattr(settings, "decoder_start_token_id", None)) is not None:
+            return token
+    # Transformers, too, starts with the beginning of a sequence where nothing else is said.
+    decoder = getattr(model.config, "decoder", None)
+    for settings in (decoder, model.config, getattr(model, "generation_config", None)):
+        if (token := getattr(settings, "bos_token_id", None)) is not None:
+            return token
+    return None
+
+
+def call(model: Any, **inputs: Any) -> Any:
+    """Call a model with those of the inputs that its forward pass takes.
+
+    :param model: a Hugging Face model.
+    :param inputs: its inputs; None is left out, and so are positions and the like where it doesn't know them.
+    """
+    known = inspect.signature(model.forward).parameters
+    rest = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    optional = {"position_ids", "decoder_position_ids", "logits_to_keep"}
+    given = {name: value for name, value in inputs.items()
+             if value is not None and (name in known or (rest and name not in optional))}  # fmt: skip
+    return model(**given, **({"use_cache": False} if rest or "use_cache" in known else {}))
+
+
+def _padded_left(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
     """Logits at the last prompt token and at each input of the blocks; and for each answer token its position there."""
     inputs, prompt_length = blocks.is_input, batch.prompt.shape[1]
     ids = torch.cat([batch.prompt, blocks.tokens[:, inputs]], 1)
     present = torch.cat([batch.prompt_mask, blocks.valid[:, inputs]], 1)
     lengths = batch.prompt_mask.sum(1, keepdim=True)
     positions = torch.cat([batch.prompt_mask.cumsum(1) - 1, lengths + blocks.place[inputs]], 1).clamp(min=0)
-    mask = present.long() if blocks.count == 1 else _causal_mask(model, present, blocks, prompt_length)
+    mask = present.long() if blocks.count == 1 else _block_mask(model, present, blocks, prompt_length)
     keep = int(ids.shape[1] - prompt_length + 1)
-    output = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=keep)
+    output = call(model, input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=keep)
     # The token before an answer's first is the last of the prompt, kept position 0.
     number = torch.cumsum(inputs, 0)
     source = torch.where(blocks.place == 0, 0, torch.cat([number.new_zeros(1), number[:-1]]))
-    return output.logits, source
+    return output.logits[:, -keep:], source
 
 
-def _causal_mask(model: Any, present: Tensor, blocks: Blocks, prompt_length: int) -> Tensor:
+def _block_mask(model: Any, present: Tensor, blocks: Blocks, prompt_length: int) -> Tensor:
     """Each token attends to what comes before it in the prompt and in its own block; shape (B, 1, L, L)."""
     group = torch.cat([blocks.block.new_full((prompt_length,), -1), blocks.block[blocks.is_input]])
     same = (group[:, None] == group) | (group == -1)
@@ -163,22 +228,35 @@ def _causal_mask(model: Any, present: Tensor, blocks: Blocks, prompt_length: int
     return _additive(allowed, model)
 
 
+def _padded_right(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
+    """The same of one block with padding after the texts: no causal model sees it, so it needs no mask or positions."""
+    ids = torch.cat([batch.prompt, blocks.tokens[:, blocks.is_input]], 1)
+    lengths = batch.prompt_mask.sum(1, keepdim=True)
+    padding = batch.prompt.shape[1] - lengths
+    columns = torch.arange(ids.shape[1], device=ids.device) + padding
+    ids = ids.gather(1, columns.clamp(max=ids.shape[1] - 1)).where(columns < ids.shape[1], 0)
+    keep = int(ids.shape[1] - lengths.min() + 1)
+    output = call(model, input_ids=ids, logits_to_keep=keep)
+    return output.logits[:, -keep:], lengths - lengths.min() + blocks.place
+
+
 def _seq2seq(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
     """Logits at every decoder position; each answer token is predicted at its own."""
-    start = model.config.decoder_start_token_id
+    start = decoder_start(model)
     shifted = torch.cat([blocks.tokens.new_full((len(blocks.tokens), 1), start), blocks.tokens[:, :-1]], 1)
     ids = torch.where(blocks.place == 0, start, shifted)
-    mask = None
+    mask, positions = None, None
     if blocks.count > 1:
-        # T5 knows relative positions only, so a block behaves alike wherever it stands.
+        # A model that knows relative positions only behaves alike wherever a block stands; others are told positions.
         allowed = (blocks.block[:, None] == blocks.block).tril().expand(len(ids), 1, -1, -1)
-        mask = _additive(allowed, model)
-    output = model(
+        mask, positions = _additive(allowed, model), blocks.place.expand(len(ids), -1)
+    output = call(
+        model,
         input_ids=batch.prompt,
         attention_mask=batch.prompt_mask.long(),
         decoder_input_ids=ids,
         decoder_attention_mask=mask,
-        use_cache=False,
+        decoder_position_ids=positions,
     )
     return output.logits, torch.arange(ids.shape[1], device=ids.device)
 

@@ -1,5 +1,6 @@
 """Text tasks as an Avalanche benchmark: train, dev and test streams, one experience a task."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_class
 from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
 
-from ..data.layouts import SAMPLE, read_tasks
+from ..data.layouts import SAMPLE, DataWarning, read_tasks
 from ..data.orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
 from ..data.tasks import SPLITS, TextTask
 from .answer_key import AnswerKey, Source
@@ -134,10 +135,10 @@ def text_benchmark(
     if tokenizer is None:
         raise ValueError("tokenizer: expected the model's tokenizer (LanguageModel.tokenizer), got None")
     encoder = Encoder(tokenizer, max_prompt_tokens)
-    answers = _answer_space(tasks, encoder)
     encodings = EncodingCache(encoder, cache)
     splits = [split for split in SPLITS if all(task.split(split) for task in tasks)]
     encoded = {split: [encodings.encode(task.split(split)) for task in tasks] for split in splits}
+    answers = _answer_space(tasks, encoder, [part for parts in encoded.values() for part in parts])
     # One width for the whole stream: buffers mix its experiences in one batch.
     width = row_width(part for parts in encoded.values() for part in parts)
     keys = {split: AnswerKey.of_split(tasks, split) for split in splits}
@@ -154,16 +155,41 @@ def text_benchmark(
     return benchmark
 
 
-def _answer_space(tasks: Sequence[TextTask], encoder: Encoder) -> AnswerSpace:
+def _answer_space(tasks: Sequence[TextTask], encoder: Encoder, parts: Sequence[EncodedExamples]) -> AnswerSpace:
     texts = list(dict.fromkeys(label for task in tasks for label in task.labels or ()))
     classes = {text: number for number, text in enumerate(texts)}
+    tokens = tuple(map(tuple, encoder.answers(texts)))
+    for task in tasks:
+        _check_labels(task, {text: tokens[classes[text]] for text in task.labels or ()})
+    whole, prompts, answers = (
+        max((int(lengths.max(initial=0)) for lengths in kind), default=0)
+        for kind in zip(*((part.lengths, part.n_prompt, part.n_answer) for part in parts), strict=True)
+    )
+    labels = max(map(len, tokens), default=0)
     return AnswerSpace(
         texts=tuple(texts),
-        tokens=tuple(map(tuple, encoder.answers(texts))),
+        tokens=tokens,
         task_names=tuple(task.name for task in tasks),
         task_classes=tuple(tuple(classes[label] for label in task.labels or ()) for task in tasks),
         style=encoder.style,
+        tokens_end=1 + max(max(map(max, tokens), default=-1), *(int(part.tokens.max(initial=-1)) for part in parts)),
+        longest=(max(whole, prompts + labels), prompts, max(answers, labels)),
     )
+
+
+def _check_labels(task: TextTask, tokens: dict[str, tuple[int, ...]]) -> None:
+    """Name labels of a task that a tokenizer cannot tell apart."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for text, ids in tokens.items():
+        alike.setdefault(ids, []).append(text)
+    for texts in alike.values():
+        if len(texts) > 1:
+            warnings.warn(
+                f"{task.name}: the tokenizer encodes the labels {', '.join(map(repr, texts))} alike, so only the first "
+                "of them is ever the best one; write them otherwise, or make one label of them",
+                DataWarning,
+                stacklevel=4,
+            )
 
 
 def _dataset(

@@ -28,6 +28,9 @@ class AnswerSpace:
     :param task_names: the tasks, in stream order.
     :param task_classes: for each task its closed classes; empty for open generation.
     :param style: how rows are encoded.
+    :param tokens_end: one more than the highest token of the stream, or 0 where that is not known.
+    :param longest: tokens of the longest prompt with its answer, of the longest prompt and of the longest answer; 0
+        where that is not known.
     """
 
     texts: tuple[str, ...]
@@ -35,6 +38,8 @@ class AnswerSpace:
     task_names: tuple[str, ...]
     task_classes: tuple[tuple[int, ...], ...]
     style: Style
+    tokens_end: int = 0
+    longest: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def open_class(self) -> int | None:
@@ -48,9 +53,10 @@ class AnswerSpace:
 class Encoder:
     """Tokenises prompts and answers for one kind of model.
 
-    The kind follows from the tokenizer: one that ends its texts with the end-of-sequence token (T5) encodes for
-    sequence-to-sequence models, any other for causal ones. A causal answer begins with a space, as in running
-    text; every answer ends with the end-of-sequence token.
+    The kind is that of the :class:`~avalanche_aim.LanguageModel` whose tokenizer it is (:func:`made_for`). Any other
+    tokenizer is taken for a sequence-to-sequence model's if it ends its texts with the end-of-sequence token, as T5's
+    does. A causal answer begins with a space, as in running text; every answer ends with the end-of-sequence token.
+    Special tokens written in an answer are text.
 
     :param tokenizer: a Hugging Face tokenizer.
     :param max_prompt_tokens: longer prompts lose tokens just before their last ``cue_tokens``, so that the
@@ -61,15 +67,19 @@ class Encoder:
 
     def __init__(self, tokenizer: Any, max_prompt_tokens: int = 512, cue_tokens: int = 8) -> None:
         if tokenizer.eos_token_id is None:
-            raise ValueError("tokenizer: expected one with an end-of-sequence token (eos_token), got none")
+            raise ValueError(
+                "tokenizer: expected one with an end-of-sequence token, got none; say which token ends an answer: "
+                'tokenizer.eos_token = "…" (one that it knows)'
+            )
         if max_prompt_tokens <= cue_tokens:
             raise ValueError(f"max_prompt_tokens: expected more than {cue_tokens}, got {max_prompt_tokens}")
         self.tokenizer = tokenizer
         self.max_prompt_tokens = max_prompt_tokens
         self.cue_tokens = cue_tokens
         self.truncated = 0
-        ends = tokenizer("text").input_ids[-1:] == [tokenizer.eos_token_id]
-        self.style: Style = "seq2seq" if ends else "causal"
+        self._before, self._after = _added(tokenizer)
+        ends = self._after[-1:] == [tokenizer.eos_token_id]
+        self.style: Style = getattr(tokenizer, _STYLE, "seq2seq" if ends else "causal")
 
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenise prompts.
@@ -77,33 +87,42 @@ class Encoder:
         :param texts: the prompts.
         :return: token ids of each, at most ``max_prompt_tokens``; ``truncated`` counts the shortened ones.
         """
-        if self.style == "causal":
-            texts = [text.rstrip() for text in texts]
-        return [self._truncate(ids) for ids in self._tokenize(texts)]
+        if self.style == "seq2seq":
+            return [self._truncate(ids) for ids in self._tokenize(texts)]
+        # A tokenizer that ends texts by itself would have the prompt end before its answer.
+        added = len(self._after)
+        prompts = self._tokenize([text.rstrip() for text in texts])
+        return [self._truncate(ids[: len(ids) - added] if added else ids) for ids in prompts]
 
     def answers(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenise answers, end of sequence included.
 
         :param texts: the answers.
         """
+        end = self.tokenizer.eos_token_id
         if self.style == "seq2seq":
-            return self._tokenize(texts)
+            if end in self._after:  # what comes after the end, such as mBART's language, is not part of an answer
+                added = len(self._after) - self._after.index(end) - 1
+                return [ids[: len(ids) - added] for ids in self._tokenize(texts, answers=True)]
+            return [[*ids, end] for ids in self._tokenize(texts, special=False, answers=True)]
         # Some tokenizers treat the start of a text differently, so an answer is tokenised as it follows a cue.
         cue, stripped = "Answer:", [text.strip() for text in texts]
         before = self._tokenize([cue], special=False)[0]
-        alone = self._tokenize([f" {text}" for text in stripped], special=False)
-        whole = self._tokenize([f"{cue} {text}" for text in stripped], special=False)
+        alone = self._tokenize([f" {text}" for text in stripped], special=False, answers=True)
+        whole = self._tokenize([f"{cue} {text}" for text in stripped], special=False, answers=True)
         continuations = [
             ids[len(before) :] if ids[: len(before)] == before else other
             for ids, other in zip(whole, alone, strict=True)
         ]
-        return [[*ids, self.tokenizer.eos_token_id] for ids in continuations]
+        return [[*ids, end] for ids in continuations]
 
-    def _tokenize(self, texts: Sequence[str], special: bool = True) -> list[list[int]]:
+    def _tokenize(self, texts: Sequence[str], special: bool = True, answers: bool = False) -> list[list[int]]:
         if not texts:
             return []
         # The limit is ours, not the tokenizer's own, which would warn about long texts.
         options = {"add_special_tokens": special, "return_attention_mask": False, "verbose": False}
+        if answers:
+            options["split_special_tokens"] = True
         return [list(ids) for ids in self.tokenizer(list(texts), **options).input_ids]
 
     def _truncate(self, ids: list[int]) -> list[int]:
@@ -111,6 +130,27 @@ class Encoder:
             return ids
         self.truncated += 1
         return ids[: self.max_prompt_tokens - self.cue_tokens] + ids[-self.cue_tokens :]
+
+
+_STYLE = "avalanche_aim_style"
+
+
+def made_for(tokenizer: Any, style: Style) -> None:
+    """Let encoders of a tokenizer encode for one kind of model, whatever the tokenizer adds to texts by itself.
+
+    :param tokenizer: a Hugging Face tokenizer.
+    :param style: the kind.
+    """
+    setattr(tokenizer, _STYLE, style)
+
+
+def _added(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before and after a text."""
+    whole, plain = (list(tokenizer("text", add_special_tokens=special).input_ids) for special in (True, False))
+    for start in range(len(whole) - len(plain) + 1):
+        if whole[start : start + len(plain)] == plain:
+            return whole[:start], whole[start + len(plain) :]
+    return [], []
 
 
 @dataclass(frozen=True)
@@ -128,6 +168,36 @@ class Batch:
     answer: Tensor
     answer_mask: Tensor
     number: Tensor
+
+    def of_rows(self, rows: Tensor) -> "Batch":
+        """Return some rows, trimmed anew.
+
+        :param rows: their numbers.
+        """
+        prompt, answer = self.prompt_mask[rows].any(0), self.answer_mask[rows].any(0)
+        return Batch(
+            self.task[rows],
+            self.target[rows],
+            self.prompt[rows][:, prompt],
+            self.prompt_mask[rows][:, prompt],
+            self.answer[rows][:, answer],
+            self.answer_mask[rows][:, answer],
+            self.number[rows],
+        )
+
+
+def pack(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]] | None = None) -> Tensor:
+    """Return rows of prompts and answers that belong to no task.
+
+    :param prompts: their tokens.
+    :param answers: their tokens; none by default.
+    """
+    answers = answers or [()] * len(prompts)
+    rows = [
+        [0, 0, len(prompt), len(answer), 0, *prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    width = max(map(len, rows))
+    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
 
 
 def unpack(x: Tensor, pad_left: bool) -> Batch:
