@@ -54,7 +54,7 @@ def greedy(model: Any, tokenizer: Any, batch: Batch, way: Way, max_new_tokens: i
             parts = [greedy(model, tokenizer, batch.of_rows(rows), way, max_new_tokens) for rows in groups]
             found = zip(torch.cat(groups).tolist(), [answer for part in parts for answer in part], strict=True)
             return [answer for _, answer in sorted(found)]
-    with _greedy(model, tokenizer, max_new_tokens) as settings:
+    with plain_generation(model, tokenizer, max_new_tokens) as settings:
         mask = None if way in (Way.RIGHT, Way.ALONE) and bool(batch.prompt_mask.all()) else batch.prompt_mask.long()
         output = model.generate(input_ids=batch.prompt, attention_mask=mask, generation_config=settings)
     # A sequence-to-sequence model's output begins with the decoder's start token, a causal one's with the prompt.
@@ -76,11 +76,15 @@ def decode(model: Any, answers: Any) -> list[str]:
 
 
 @contextmanager
-def _greedy(model: Any, tokenizer: Any, max_new_tokens: int) -> Iterator[object]:
+def plain_generation(model: Any, tokenizer: Any, max_new_tokens: int) -> Iterator[Any]:
     """Give plain greedy settings, and keep the model's own out of the way.
 
     Transformers fills what the settings leave open from the model's ``generation_config`` (a repetition penalty,
     say), so that has to be a plain one meanwhile.
+
+    :param model: a Hugging Face model.
+    :param tokenizer: its tokenizer.
+    :param max_new_tokens: tokens after which an answer is cut.
     """
     from transformers import GenerationConfig
 

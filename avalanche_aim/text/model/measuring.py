@@ -21,7 +21,7 @@ from ...storage.files import cache_dir, digest, write_atomically
 from ...training.isolation import RandomStream, eval_mode
 from ..stream.encoding import HEADER, Batch, pack, unpack
 from .fingerprint import structure_fingerprint
-from .generation import greedy
+from .generation import plain_generation
 from .scoring import Blocks, Way, score, token_scores
 
 SIZES = ("hidden_size", "intermediate_size", "vocab_size", "head_dim", "pretraining_tp")
@@ -191,9 +191,9 @@ class _Case:
         self.labels = [first, *between, last]
         (alone,), _ = self._tokens([self.long], [last])
         # The same first token, and others after it: a causal model does not see these
-        others = [last[0], *(self.short[-1] for _ in last[1:])]
-        (short_alone, changed), _ = self._tokens([self.short] * 2, [last, others])
-        self.truth = torch.stack([alone.mean(), short_alone.mean()])
+        follows, others = [*last, *first], [last[0], *(self.short[-1] for _ in [*last[1:], *first])]
+        (short_alone, changed), _ = self._tokens([self.short] * 2, [follows, others])
+        self.truth = torch.stack([alone.mean(), short_alone[: len(last)].mean()])
         self.scale = 1 + float(self.truth.abs().max())
         self.close = self.scale * max(1e-5, of.rounding)
         if (off := float((short_alone[0] - changed[0]).abs())) > self.close:
@@ -209,14 +209,18 @@ class _Case:
         return token_scores(self.model, batch, Blocks.of([], batch, own=True), Way.ALONE)
 
     def check_generation(self) -> None:
-        """Refuse a model that does not generate what it finds most probable."""
+        """Refuse a model that scores tokens otherwise when it generates them."""
         prompt = self.long[GENERATED:] or self.long
-        (generated,) = greedy(self.model, self.of.tokenizer, self._batch([prompt], [()]), Way.ALONE, GENERATED)
-        (picked,), (best,) = self._tokens([prompt], [generated])
-        for place in (best != torch.tensor(generated, device=best.device)).nonzero()[:, 0].tolist():
-            most = self._tokens([prompt], [[*generated[:place], int(best[place])]])[0][0, place]
-            if (off := float(most - picked[place])) > 2 * self.close:  # more than a tie that rounding decides
-                raise _NotCausal(f"a token that it generates scores {off:.2g} less than the best one")
+        batch = self._batch([prompt], [()])
+        with plain_generation(self.model, self.of.tokenizer, GENERATED) as settings:
+            settings.update(return_dict_in_generate=True, output_logits=True)
+            output = self.model.generate(input_ids=batch.prompt, generation_config=settings)
+        generated = output.sequences[0, -len(output.logits) :]
+        own = torch.stack([step[0].float().log_softmax(-1) for step in output.logits])
+        own = own.gather(1, generated[:, None])[:, 0].to(self.truth.device)
+        (forced,), _ = self._tokens([prompt], [generated.tolist()])
+        if not (off := float((own - forced).abs().max())) <= self.close:
+            raise _NotCausal(f"a token scores {off:.2g} otherwise when it is generated")
 
     def fault(self, way: Way) -> str:
         """Say what is wrong with a way; "" if nothing is."""

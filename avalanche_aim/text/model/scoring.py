@@ -168,7 +168,7 @@ def token_scores(model: Any, batch: Batch, blocks: Blocks, way: Way) -> tuple[Te
     elif way in (Way.TOGETHER, Way.APART):
         logits, source = _padded_left(model, batch, blocks)
     else:
-        logits, source = _padded_right(model, batch, blocks)
+        logits, source = _padded_right(model, batch, blocks, whole=way is Way.ALONE)
     logits = logits.float()
     rows = torch.arange(len(logits), device=logits.device)[:, None]
     return logits[rows, source, blocks.tokens] - logits.logsumexp(-1)[rows, source], logits.argmax(-1)[rows, source]
@@ -228,9 +228,12 @@ def _block_mask(model: Any, present: Tensor, blocks: Blocks, prompt_length: int)
     return _additive(allowed, model)
 
 
-def _padded_right(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """The same of one block with padding after the texts: no causal model sees it, so it needs no mask or positions."""
-    ids = torch.cat([batch.prompt, blocks.tokens[:, blocks.is_input]], 1)
+def _padded_right(model: Any, batch: Batch, blocks: Blocks, whole: bool) -> tuple[Tensor, Tensor]:
+    """The same of one block with padding after the texts: no causal model sees it, so it needs no mask or positions.
+
+    With ``whole`` the last token is an input too, as in Transformers' own loss: some models look at a text's length.
+    """
+    ids = torch.cat([batch.prompt, blocks.tokens if whole else blocks.tokens[:, blocks.is_input]], 1)
     lengths = batch.prompt_mask.sum(1, keepdim=True)
     padding = batch.prompt.shape[1] - lengths
     columns = torch.arange(ids.shape[1], device=ids.device) + padding

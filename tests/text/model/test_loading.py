@@ -84,17 +84,6 @@ def test_an_unknown_model_name_is_refused_with_other_ways(monkeypatch: pytest.Mo
         LanguageModel.from_pretrained("nobody/no-model")
 
 
-def test_a_sequence_to_sequence_model_that_is_not_like_t5_is_refused(
-    tiny_models: dict[str, LanguageModel],
-) -> None:
-    from transformers import BartConfig, BartForConditionalGeneration
-
-    sizes = {f"{side}_{part}": 2 for side in ("encoder", "decoder") for part in ("layers", "attention_heads")}
-    config = BartConfig(vocab_size=800, d_model=16, encoder_ffn_dim=16, decoder_ffn_dim=16, **sizes)
-    with pytest.raises(ValueError, match="expected a causal or a T5-like model, got the sequence-to-sequence bart"):
-        LanguageModel(BartForConditionalGeneration(config), tiny_models["tiny-t5"].tokenizer)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_model_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     model = LanguageModel.from_pretrained(name, lora=False)

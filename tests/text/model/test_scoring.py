@@ -1,39 +1,15 @@
 """Scores of several answers in one pass are those of separate, unpadded passes of Transformers."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-import transformers
 from torch import Tensor
 
-from avalanche_aim import LanguageModel, text_benchmark
-from avalanche_aim.text import TextTask
-from avalanche_aim.text.model import scoring
+from avalanche_aim import LanguageModel
 
 Adapted = tuple[LanguageModel, Any]
-SIZES = {
-    "vocab_size": 800,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 1,
-}
-
-
-@pytest.mark.parametrize(
-    ("attention", "window", "taken"),
-    [("sdpa", None, True), ("eager", 8, False), ("eager", 20, True), ("flash_attention_2", None, False),
-     ("kernels-community/flash-attn", None, False)],
-)  # fmt: skip
-def test_our_mask_is_for_kinds_of_attention_that_take_one(attention: str, window: int | None, taken: bool) -> None:
-    config = SimpleNamespace(_attn_implementation=attention, sliding_window=window)
-    assert scoring._takes_our_mask(config, 20) is taken
 
 
 def own_scores(model: LanguageModel, picks: list[Any], own_loss: Callable[..., Tensor]) -> Tensor:
@@ -141,46 +117,3 @@ def test_labels_that_begin_alike_score_differently(adapted: Adapted, rows: Calla
     columns = [model.answers.texts.index(text) for text in ("very bad", "very good")]
     scores = model.eval()(rows(benchmark.test_stream[0]))[:, columns]
     assert (scores[:, 0] != scores[:, 1]).all()
-
-
-def causal_family(name: str) -> Any:
-    """Return a random model of a causal family; Mistral and Gemma look back eight tokens only."""
-    sizes = SIZES
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        if name == "gpt2":
-            config = transformers.GPT2Config(vocab_size=800, n_embd=32, n_layer=2, n_head=4, eos_token_id=1)
-            return transformers.GPT2LMHeadModel(config)
-        if name == "gpt_neox":
-            return transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**sizes))
-        if name == "qwen3":
-            return transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**sizes, num_key_value_heads=2, head_dim=8))
-        if name == "mistral":
-            return transformers.MistralForCausalLM(
-                transformers.MistralConfig(**sizes, num_key_value_heads=2, sliding_window=8)
-            )
-        if name == "gemma3_text":
-            return transformers.Gemma3ForCausalLM(
-                transformers.Gemma3TextConfig(**sizes, num_key_value_heads=2, head_dim=8, sliding_window=8)
-            )
-        config = transformers.BloomConfig(vocab_size=800, hidden_size=32, n_layer=2, n_head=4, eos_token_id=1)
-        return transformers.BloomForCausalLM(config)
-
-
-@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "qwen3", "mistral", "gemma3_text", "bloom"])
-def test_a_causal_family_is_scored_as_by_itself_or_refused_by_its_name(
-    family: str,
-    tasks: list[TextTask],
-    tiny_models: dict[str, LanguageModel],
-    mixed_batch: Callable[..., Any],
-    own_loss: Callable[..., Tensor],
-) -> None:
-    try:
-        model = LanguageModel(causal_family(family), tiny_models["tiny"].tokenizer).eval()
-    except ValueError as error:
-        assert family in str(error)
-        return
-    benchmark = text_benchmark(tasks, model.tokenizer)
-    model.adaptation(benchmark.train_stream[0])
-    x, picks = mixed_batch(benchmark)
-    torch.testing.assert_close(model(x), own_scores(model, picks, own_loss), rtol=1e-4, atol=1e-4)
