@@ -43,9 +43,9 @@ def add_lora(backbone: Any, lora: Any) -> Any:
     """
     from peft import LoraConfig, PeftConfig, get_peft_model
 
+    config: Any = lora
     if isinstance(lora, PeftConfig):
         check_settings(lora)
-        config = lora
     elif lora is True or isinstance(lora, dict):
         task = "SEQ_2_SEQ_LM" if backbone.config.is_encoder_decoder else "CAUSAL_LM"
         config = LoraConfig(**{**LORA, "task_type": task, **(lora if isinstance(lora, dict) else {})})
@@ -133,7 +133,7 @@ def load_adapters(backbone: Any, folder: Path) -> Any:
     for place in places.values():
         check_settings(PeftConfig.from_pretrained(str(place)))
     (first, place), *others = places.items()
-    model = PeftModel.from_pretrained(backbone, str(place), adapter_name=first, is_trainable=True)
+    model: Any = PeftModel.from_pretrained(backbone, str(place), adapter_name=first, is_trainable=True)
     for name, place in others:
         model.load_adapter(str(place), adapter_name=name, is_trainable=True)
     if (folder / ACTIVE).is_file():

@@ -34,7 +34,7 @@ def generate(model: Any, x: Tensor, max_new_tokens: int = MAX_NEW_TOKENS) -> lis
         return []
     batch = unpack(x, pad_left=model.is_causal)
     with eval_mode(model), model.mixed_precision(x.device):
-        answers = greedy(model.language_model, model.tokenizer, batch, model.way(x), max_new_tokens)
+        answers = greedy(model.language_model, model.tokenizer, batch, model.finding(x).generation, max_new_tokens)
     return decode(model, answers)
 
 
@@ -44,23 +44,33 @@ def greedy(model: Any, tokenizer: Any, batch: Batch, way: Way, max_new_tokens: i
     :param model: a Hugging Face model.
     :param tokenizer: its tokenizer.
     :param batch: the prompts.
-    :param way: prompts of several lengths are generated from together where padding on the left is right.
+    :param way: all at once with padding on the left, or prompts of one length at a time (RIGHT), or each by itself.
     :param max_new_tokens: tokens after which an answer is cut.
     """
     if way in (Way.RIGHT, Way.ALONE):
         lengths = batch.prompt_mask.sum(1)
-        groups = [(lengths == length).nonzero()[:, 0] for length in lengths.unique()]
+        apart = lengths if way is Way.RIGHT else torch.arange(len(lengths), device=lengths.device)
+        groups = [(apart == number).nonzero()[:, 0] for number in apart.unique()]
         if len(groups) > 1:
             parts = [greedy(model, tokenizer, batch.of_rows(rows), way, max_new_tokens) for rows in groups]
             found = zip(torch.cat(groups).tolist(), [answer for part in parts for answer in part], strict=True)
             return [answer for _, answer in sorted(found)]
     with plain_generation(model, tokenizer, max_new_tokens) as settings:
-        mask = None if way in (Way.RIGHT, Way.ALONE) and bool(batch.prompt_mask.all()) else batch.prompt_mask.long()
+        mask = None if way in (Way.RIGHT, Way.ALONE) else batch.prompt_mask.long()
         output = model.generate(input_ids=batch.prompt, attention_mask=mask, generation_config=settings)
     # A sequence-to-sequence model's output begins with the decoder's start token, a causal one's with the prompt.
     answers = output[:, 1 if model.config.is_encoder_decoder else batch.prompt.shape[1] :].tolist()
+    return [up_to_end(answer, tokenizer) for answer in answers]
+
+
+def up_to_end(answer: list[int], tokenizer: Any) -> list[int]:
+    """Cut what follows the end of the sequence.
+
+    :param answer: tokens.
+    :param tokenizer: whose end-of-sequence token it is.
+    """
     end = tokenizer.eos_token_id
-    return [answer[: answer.index(end) + 1] if end in answer else answer for answer in answers]
+    return answer[: answer.index(end) + 1] if end in answer else answer
 
 
 def decode(model: Any, answers: Any) -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...training.isolation import RandomStream
 from ..stream.answer_key import Source
-from ..stream.encoding import AnswerSpace, Batch, Encoder, Style, made_for, pack, unpack
+from ..stream.encoding import AnswerSpace, Encoder, Style, made_for, pack, unpack
 from .adapters import add_lora, check_settings
 from .export import Base, save_merged, save_model
 from .generation import MAX_NEW_TOKENS, generate
@@ -20,7 +20,7 @@ from .limits import check_limits, check_start
 from .loading import check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
 from .measuring import Finding, find
 from .model_card import Training
-from .scoring import AnswerScores, Blocks, Way, score, with_matches
+from .scoring import AnswerScores, Blocks, score, with_matches
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
 
@@ -205,7 +205,8 @@ class LanguageModel(DynamicModule):
         columns, own = ([], True) if gold_only else self._columns(batch.task)
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
         with self.mixed_precision(x.device):
-            means, exact = score(self.language_model, batch, blocks, not for_loss, self.way(x, batch, blocks))
+            way = self.finding(x).way_of(batch.prompt.shape[1] + len(blocks.block))
+            means, exact = score(self.language_model, batch, blocks, not for_loss, way)
         unscored = float("nan") if gold_only else float("-inf")
         out = means.new_full((len(x), len(self.answers)), unscored)
         out[:, columns] = means[:, : len(columns)]
@@ -224,19 +225,14 @@ class LanguageModel(DynamicModule):
                 out.register_hook(_only_gold(batch.target))
         return AnswerScores(out, matches)
 
-    def way(self, x: Tensor, batch: Batch | None = None, blocks: Blocks | None = None) -> Way:
+    def finding(self, x: Tensor) -> Finding:
         """Return how rows pass through the model, which is measured at the first call for a stream.
 
         :param x: packed rows, shape (B, L).
-        :param batch: the same, taken apart, and
-        :param blocks: the answers that are to be scored; without them, as for the longest rows.
         """
         if self._finding is None:
-            labels = self.answers.tokens if self.answers is not None else ()
-            self._finding = find(self, x, labels)
-        if batch is None or blocks is None:
-            return self._finding.way
-        return self._finding.way_of(batch.prompt.shape[1] + len(blocks.block))
+            self._finding = find(self, x, self.answers.tokens if self.answers is not None else ())
+        return self._finding
 
     def generate(
         self, prompts: str | Sequence[str], max_new_tokens: int = MAX_NEW_TOKENS, max_prompt_tokens: int = 512

@@ -10,7 +10,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from ...storage.files import cache_dir, digest, write_atomically
 from ...training.isolation import RandomStream, eval_mode
 from ..stream.encoding import HEADER, Batch, pack, unpack
 from .fingerprint import structure_fingerprint
-from .generation import plain_generation
+from .generation import plain_generation, up_to_end
 from .scoring import Blocks, Way, score, token_scores
 
 SIZES = ("hidden_size", "intermediate_size", "vocab_size", "head_dim", "pretraining_tp")
 """Numbers of a configuration that are no lengths; nor are those whose names begin with num_ or end in _id."""
 SHORT = 12
 """Prompt tokens of rows whose length does not matter."""
-FORMAT = 1
+FORMAT = 2
 """Of what is kept: to be raised with every change of what is measured."""
 GENERATED = 3
 """Tokens that are generated to compare with the most probable ones."""
@@ -41,11 +41,13 @@ class Finding:
     :param way: the way that is right for every row of the stream.
     :param together_below: packed rows shorter than this pass together all the same.
     :param reason: why not together, or "".
+    :param generation: how answers are generated: padded on the left, from prompts of one length, or one at a time.
     """
 
     way: Way
     together_below: int = 0
     reason: str = ""
+    generation: Way = Way.APART
 
     def way_of(self, length: int) -> Way:
         """Return the way for a batch.
@@ -75,7 +77,7 @@ def find(model: Any, x: Tensor, labels: Sequence[Sequence[int]]) -> Finding:
         finding = None if _several() else _read(path)
         if finding is None:
             finding = measure(inner, model.tokenizer, x, labels, lambda: model.mixed_precision(x.device))
-            content = {"way": finding.way.name, "together_below": finding.together_below, "reason": finding.reason}
+            content = {**asdict(finding), "way": finding.way.name, "generation": finding.generation.name}
             with suppress(OSError):
                 write_atomically(path, json.dumps(content).encode())
         _FOUND[key] = finding
@@ -92,7 +94,8 @@ def find(model: Any, x: Tensor, labels: Sequence[Sequence[int]]) -> Finding:
 def _read(path: Path) -> Finding | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Finding(Way[content["way"]], int(content["together_below"]), str(content["reason"]))
+        below, reason = int(content["together_below"]), str(content["reason"])
+        return Finding(Way[content["way"]], below, reason, Way[content["generation"]])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -141,23 +144,32 @@ class _Measurement:
         ways = [way for way in Way if way is not Way.RIGHT or not self.model.config.is_encoder_decoder]
         try:
             case = _Case(self, reach)
-            case.check_generation()
         except _NotCausal as error:
             raise ValueError(
-                f"expected a language model that predicts each token from those before it, got {self.kind}: {error}"
+                f"expected a language model that predicts a token from those before it alone, got {self.kind}: {error}"
             ) from error
         except Exception as error:
             raise ValueError(
-                f"expected a language model that scores and generates texts of {self.longest} tokens, got {self.kind}, "
+                f"expected a language model that scores texts of {self.longest} tokens, got {self.kind}, "
                 f"which does not: {_words(error)}"
             ) from error
         for way in ways:
             if not (reason := case.fault(way)):
                 below = self._together_below(numbers) if way is not Way.TOGETHER else 0
-                return Finding(way, below, reasons.get(Way.TOGETHER, ""))
+                return Finding(way, below, reasons.get(Way.TOGETHER, ""), self._generation(case, way))
             reasons[way] = reason
         said = "; ".join(f"{way.value}: {reason}" for way, reason in reasons.items())
         raise ValueError(f"expected a language model whose scores do not depend on the batch, got {self.kind} ({said})")
+
+    def _generation(self, case: "_Case", scored: Way) -> Way:
+        """The fastest way of generating that gives what is scored."""
+        fault = ""
+        for way in (Way.APART, Way.RIGHT, Way.ALONE):
+            if way is not Way.APART or scored in (Way.TOGETHER, Way.APART):
+                fault = case.generation_fault(way)
+                if not fault:
+                    return way
+        raise ValueError(f"expected a language model that generates as it scores, got {self.kind}: {fault}")
 
     def _together_below(self, numbers: list[int]) -> int:
         """The packed length from which on labels can't pass together, where shorter rows can."""
@@ -174,7 +186,7 @@ class _Case:
     """A long row and a short one, whose scores one at a time are known."""
 
     def __init__(self, of: _Measurement, reach: int) -> None:
-        self.of, self.model = of, of.model
+        self.of, self.model, self.reach = of, of.model, reach
         first = of.labels[0]
         last = next((label for label in of.labels[1:] if len(label) != len(first)), of.labels[-1])
         # Packed rows, and where the stream has such, prompts too, are longer than the number
@@ -189,13 +201,18 @@ class _Case:
                 break
             between.append(label)
         self.labels = [first, *between, last]
-        (alone,), _ = self._tokens([self.long], [last])
+        shorter, ((alone,), _) = [], self._tokens([self.long], [last])
+        if reach:  # dynamic RoPE keeps what a longer text asked for
+            for text in (self.short, self.long[GENERATED:], self.long, self.long[GENERATED:]):
+                shorter.append(self._tokens([text], [last])[0])
         # The same first token, and others after it: a causal model does not see these
         follows, others = [*last, *first], [last[0], *(self.short[-1] for _ in [*last[1:], *first])]
         (short_alone, changed), _ = self._tokens([self.short] * 2, [follows, others])
         self.truth = torch.stack([alone.mean(), short_alone[: len(last)].mean()])
         self.scale = 1 + float(self.truth.abs().max())
         self.close = self.scale * max(1e-5, of.rounding)
+        if shorter and (off := float((shorter[1] - shorter[3]).abs().max())) > self.close:
+            raise _NotCausal(f"a text's score changes by {off:.2g} after a longer one")
         if (off := float((short_alone[0] - changed[0]).abs())) > self.close:
             raise _NotCausal(f"a token's score changes by {off:.2g} with the tokens after it")
 
@@ -208,19 +225,31 @@ class _Case:
         batch = self._batch(prompts, answers)
         return token_scores(self.model, batch, Blocks.of([], batch, own=True), Way.ALONE)
 
-    def check_generation(self) -> None:
-        """Refuse a model that scores tokens otherwise when it generates them."""
-        prompt = self.long[GENERATED:] or self.long
-        batch = self._batch([prompt], [()])
-        with plain_generation(self.model, self.of.tokenizer, GENERATED) as settings:
-            settings.update(return_dict_in_generate=True, output_logits=True)
-            output = self.model.generate(input_ids=batch.prompt, generation_config=settings)
-        generated = output.sequences[0, -len(output.logits) :]
-        own = torch.stack([step[0].float().log_softmax(-1) for step in output.logits])
-        own = own.gather(1, generated[:, None])[:, 0].to(self.truth.device)
-        (forced,), _ = self._tokens([prompt], [generated.tolist()])
-        if not (off := float((own - forced).abs().max())) <= self.close:
-            raise _NotCausal(f"a token scores {off:.2g} otherwise when it is generated")
+    def generation_fault(self, way: Way) -> str:
+        """Say what is wrong with generating this way; "" if nothing is."""
+        # Up to a number that matters, and beyond it
+        long = self.long[-max(1, min(len(self.long) - GENERATED, self.reach - 1 if self.reach else len(self.long))) :]
+        prompts = {
+            Way.APART: [long, self.short],
+            Way.RIGHT: [self.short, self.long[-len(self.short) :]],
+            Way.ALONE: [long],
+        }[way]
+        batch = self._batch(prompts, [()] * len(prompts))
+        try:
+            with plain_generation(self.model, self.of.tokenizer, GENERATED) as settings:
+                settings.update(return_dict_in_generate=True, output_logits=True)
+                mask = batch.prompt_mask.long() if way is Way.APART else None
+                output = self.model.generate(input_ids=batch.prompt, attention_mask=mask, generation_config=settings)
+        except Exception as error:
+            return f"it does not generate ({_words(error)})"
+        own = torch.stack(output.logits, 1).float().log_softmax(-1)
+        for prompt, row, scores in zip(prompts, output.sequences[:, -own.shape[1] :].tolist(), own, strict=True):
+            answer = up_to_end(row, self.of.tokenizer)
+            (forced,), _ = self._tokens([prompt], [answer])
+            generated = scores[torch.arange(len(answer)), answer].to(forced.device)
+            if not (off := float((generated - forced).abs().max())) <= self.close:
+                return f"a token scores {off:.2g} otherwise when it is generated"
+        return ""
 
     def fault(self, way: Way) -> str:
         """Say what is wrong with a way; "" if nothing is."""
@@ -246,7 +275,7 @@ class _Case:
 
 
 class _NotCausal(Exception):
-    """A model does not predict each token from those before it."""
+    """A model does not predict each token from those before it alone."""
 
 
 def _numbers(settings: Any, name: str = "") -> Iterator[int]:

@@ -245,7 +245,7 @@ def _padded_right(model: Any, batch: Batch, blocks: Blocks, whole: bool) -> tupl
 
 def _seq2seq(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
     """Logits at every decoder position; each answer token is predicted at its own."""
-    start = decoder_start(model)
+    start: Any = decoder_start(model)
     shifted = torch.cat([blocks.tokens.new_full((len(blocks.tokens), 1), start), blocks.tokens[:, :-1]], 1)
     ids = torch.where(blocks.place == 0, start, shifted)
     mask, positions = None, None

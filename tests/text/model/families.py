@@ -29,30 +29,104 @@ GPT2 = {
     "eos_token_id": 1,
 }
 SEQ = {
-    "vocab_size": 800, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 512,
-    "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 1, "decoder_start_token_id": 1,
-}  # fmt: skip
-T5 = {"vocab_size": 800, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "pad_token_id": 0,
-      "eos_token_id": 1, "decoder_start_token_id": 0}  # fmt: skip
-LINEAR = {"layer_types": ["linear_attention", "full_attention"], "linear_num_value_heads": 4, "linear_num_key_heads": 2,
-          "linear_key_head_dim": 8, "linear_value_head_dim": 8}  # fmt: skip
+    "vocab_size": 800,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 1,
+    "decoder_start_token_id": 1,
+}
+T5 = {
+    "vocab_size": 800,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 64,
+    "num_layers": 2,
+    "num_heads": 4,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    "decoder_start_token_id": 0,
+}
+LINEAR = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_num_value_heads": 4,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+}
 MAMBA = {"mamba_d_ssm": 32, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1}
-MLA = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8,
-       "n_routed_experts": 4, "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1,
-       "num_key_value_heads": 4}  # fmt: skip
+MLA = {
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "num_key_value_heads": 4,
+}
 
 FALCON = {"vocab_size": 800, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "eos_token_id": 1}
 
 DECODERS: dict[str, dict[str, Any]] = {
     name: {}
-    for name in (
-        "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "olmo", "olmo2", "olmo3", "granite", "glm",
-        "glm4", "starcoder2", "stablelm", "gpt_neox", "persimmon", "nemotron", "smollm3", "helium", "ernie4_5", "arcee",
-        "exaone4", "seed_oss", "apertus", "hunyuan_v1_dense", "cohere", "cohere2", "diffllama", "bitnet", "gpt_neox_japanese",
-        "ministral", "cwm", "vaultgemma", "xlm-roberta", "roberta", "bert-generation", "electra", "megatron-bert", "bert", "ernie4_5_moe", "nanochat", "jais2",
-    )
-}  # fmt: skip
+    for name in [
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "gemma",
+        "gemma2",
+        "phi",
+        "phi3",
+        "olmo",
+        "olmo2",
+        "olmo3",
+        "granite",
+        "glm",
+        "glm4",
+        "starcoder2",
+        "stablelm",
+        "gpt_neox",
+        "persimmon",
+        "nemotron",
+        "smollm3",
+        "helium",
+        "ernie4_5",
+        "arcee",
+        "exaone4",
+        "seed_oss",
+        "apertus",
+        "hunyuan_v1_dense",
+        "cohere",
+        "cohere2",
+        "diffllama",
+        "bitnet",
+        "gpt_neox_japanese",
+        "ministral",
+        "cwm",
+        "vaultgemma",
+        "xlm-roberta",
+        "roberta",
+        "bert-generation",
+        "electra",
+        "megatron-bert",
+        "bert",
+        "ernie4_5_moe",
+        "nanochat",
+        "jais2",
+    ]
+}
 DECODERS |= {
     "qwen2_moe": {**MOE, "shared_expert_intermediate_size": 16},
     "qwen3_moe": MOE,
@@ -152,7 +226,6 @@ DECODERS |= {
     },
     "qwen3_5_text": LINEAR,
     "qwen3_next": {**LINEAR, **MOE, "shared_expert_intermediate_size": 16},
-    "kimi_linear": {**LINEAR, **MOE},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "falcon_h1": {**MAMBA, "mamba_n_heads": 4},
     "granitemoehybrid": {
@@ -176,13 +249,6 @@ DECODERS |= {
         "mamba_d_state": 8,
     },
     "bamba": {**MAMBA, "attn_layer_indices": [1]},
-    "zamba": {
-        "use_mamba_kernels": False,
-        "n_mamba_heads": 2,
-        "mamba_d_state": 8,
-        "attn_layer_period": 2,
-        "attn_layer_offset": 1,
-    },
     "zamba2": {
         "mamba_d_state": 8,
         "n_mamba_heads": 8,
@@ -230,7 +296,6 @@ DECODERS |= {
         "intermediate_size": 64,
         "context_length": 512,
     },
-    "xlstm": {"vocab_size": 800, "hidden_size": 32, "num_hidden_layers": 2, "num_heads": 4},
     "lfm2_moe": {**MOE, "layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "doge": {**MOE},
     "moshi": {},
@@ -241,7 +306,13 @@ ENCODER_DECODERS: dict[str, dict[str, Any]] = {
     "umt5": T5,
     "longt5": {**T5, "local_radius": 7},
     "switch_transformers": {**T5, "num_experts": 2, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1},
-    "t5gemma": {"encoder": {k: v for k, v in SIZES.items()}, "decoder": {k: v for k, v in SIZES.items()}, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2},
+    "t5gemma": {
+        "encoder": {k: v for k, v in SIZES.items()},
+        "decoder": {k: v for k, v in SIZES.items()},
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+    },
     "bart": SEQ,
     "mbart": SEQ,
     "mbart_without_start": {**SEQ, "model_type": "mbart", "decoder_start_token_id": None, "bos_token_id": None},
@@ -254,13 +325,30 @@ ENCODER_DECODERS: dict[str, dict[str, Any]] = {
     "m2m_100": SEQ,
     "nllb-moe": {**SEQ, "num_experts": 2, "expert_capacity": 64},
     "plbart": SEQ,
-    "led": {**SEQ, "attention_window": [16, 16], "max_encoder_position_embeddings": 512, "max_decoder_position_embeddings": 512},
+    "led": {
+        **SEQ,
+        "attention_window": [16, 16],
+        "max_encoder_position_embeddings": 512,
+        "max_decoder_position_embeddings": 512,
+    },
     "mvp": SEQ,
     "fsmt": {**SEQ, "langs": ["a", "b"], "src_vocab_size": 800, "tgt_vocab_size": 800},
-    "prophetnet": {"vocab_size": 800, "hidden_size": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "num_encoder_layers": 2, "num_decoder_layers": 2,
-                   "num_encoder_attention_heads": 4, "num_decoder_attention_heads": 4, "max_position_embeddings": 512, "decoder_start_token_id": 1,
-                   "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2},
-}  # fmt: skip
+    "prophetnet": {
+        "vocab_size": 800,
+        "hidden_size": 32,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "num_encoder_layers": 2,
+        "num_decoder_layers": 2,
+        "num_encoder_attention_heads": 4,
+        "num_decoder_attention_heads": 4,
+        "max_position_embeddings": 512,
+        "decoder_start_token_id": 1,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+    },
+}
 
 
 def build(name: str) -> Any:
