@@ -5,7 +5,7 @@ from typing import Any
 from avalanche.training.plugins import SupervisedPlugin
 
 from .distributed import DataParallel
-from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan, Schedule
+from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan
 from .merging import preset as preset_named
 from .rehearsal import Rehearsal
 from .rehearsal.memory import RehearsalMemory
@@ -51,6 +51,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     :param seed: of the memory's choice, its batches and the dropout in passes over it; the global random streams
         are never touched.
     :raises ValueError: for a setting that is unknown or out of range; the message says what was expected.
+    :raises TypeError: for an object that is no such part.
     """
 
     def __init__(
@@ -72,11 +73,8 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         make = preset_named(preset).make
         self.rehearsal: Rehearsal | None = make("rehearsal", rehearsal, Rehearsal)
         self.memory = self._prepare(memory, seed)
-        chosen = make("schedule", schedule)
-        if not isinstance(chosen, Schedule):
-            raise TypeError(f"schedule: expected a Schedule such as AdaptiveInterval(), got {schedule!r}")
         self.controller = MergeController(
-            chosen,
+            make("schedule", schedule),
             make("weights", weights),
             make("learning", learning),
             make("forgetting", forgetting),

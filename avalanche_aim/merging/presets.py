@@ -12,9 +12,9 @@ from .controller import MergeController
 from .diagnosis import Diagnosis
 from .rehearsal_plan import RehearsalPlan
 from .rules import RULES
-from .schedules import SCHEDULES, AdaptiveInterval, ReferenceInterval
-from .signals import ForgettingSignal, LearningSignal
-from .slow_weights import SLOW_WEIGHTS
+from .schedules import SCHEDULES, AdaptiveInterval, ReferenceInterval, Schedule
+from .signals import Activations, ForgettingSignal, LearningSignal
+from .slow_weights import SLOW_WEIGHTS, SlowWeights
 from .weights import WEIGHTINGS, ReferenceWeights, SignalWeights
 
 KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
@@ -24,6 +24,16 @@ KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "slow": SLOW_WEIGHTS,
 }
 """Part → name → what makes it: the kinds that ``{"name": …}`` can name."""
+EXPECTED: dict[str, tuple[Any, str]] = {
+    "schedule": (Schedule, "a Schedule such as AdaptiveInterval()"),
+    "learning": (LearningSignal, "a LearningSignal"),
+    "forgetting": (Activations, "a forgetting signal such as ForgettingSignal()"),
+    "weights": (Callable, "a function of the merge such as FixedWeights(0.5, 0.5)"),
+    "rule": (Callable, "a function of task vectors such as interpolate"),
+    "slow": (SlowWeights, "slow weights such as ExponentialAverage()"),
+    "diagnosis": (Diagnosis, "a Diagnosis"),
+}
+"""Part → what an object in its place must be, and an example."""
 UNCHANGED: Mapping[str, Any] = {}
 """No change to the preset's own part."""
 
@@ -67,10 +77,14 @@ class Preset:
             the part itself.
         :param kind: what makes the part, where the preset knows its settings alone.
         :raises ValueError: for an unknown name or setting.
+        :raises TypeError: for an object that is no such part.
         """
         if given is None and part in ("rehearsal", "slow"):
             return None
         if not isinstance(given, str | Mapping):
+            expected, example = (kind, "Rehearsal()") if kind is not None else EXPECTED[part]
+            if not (callable(given) if expected is Callable else isinstance(given, expected)):  # type: ignore[arg-type]
+                raise TypeError(f"{part}: expected {example}, a dict of settings or a name, got {given!r:.200}")
             return given
         own = getattr(self, part)
         own = Part(kind, own) if kind is not None else own

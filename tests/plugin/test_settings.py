@@ -134,10 +134,23 @@ def test_no_name_of_a_preset_is_taken_for_the_default(name):
         AIMMergingPlugin(name)
 
 
-@pytest.mark.parametrize("schedule", [8, FixedInterval])
-def test_a_schedule_of_the_wrong_type_is_refused(schedule):
-    with pytest.raises(TypeError, match=r"schedule: expected a Schedule such as AdaptiveInterval\(\)"):
-        AIMMergingPlugin(schedule=schedule)
+@pytest.mark.parametrize(
+    ("part", "given", "expected"),
+    [
+        ("schedule", 8, r"a Schedule such as AdaptiveInterval\(\)"),
+        ("schedule", FixedInterval, r"a Schedule such as AdaptiveInterval\(\)"),
+        ("learning", 5, "a LearningSignal"),
+        ("forgetting", len, "a forgetting signal"),
+        ("weights", (0.5, 0.5), "a function of the merge"),
+        ("rule", 0.2, "a function of task vectors"),
+        ("rehearsal", RehearsalMemory(3), r"Rehearsal\(\)"),
+        ("slow", 0.99, "slow weights such as"),
+        ("diagnosis", True, "a Diagnosis"),
+    ],
+)
+def test_an_object_that_is_no_such_part_is_refused(part, given, expected):
+    with pytest.raises(TypeError, match=f"{part}: expected {expected}.*, a dict of settings or a name, got"):
+        AIMMergingPlugin(**{part: given})
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ class Dare:
         for previous, new, past, (alpha_new, alpha_past) in zip(
             theta_prev, tau_new, tau_past, coefficients, strict=True
         ):
-            generator = own.setdefault(new.device, torch.Generator(new.device).manual_seed(seed))
+            if new.device not in own:
+                own[new.device] = torch.Generator(new.device).manual_seed(seed)
+            generator = own[new.device]
             added = self._dropped(new, generator) * alpha_new + self._dropped(past, generator) * alpha_past
             yield precise(previous) + added
 
