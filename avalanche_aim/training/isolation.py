@@ -132,6 +132,41 @@ def _with_numpy(state: dict[str, Any], change: Callable[[Any], Any]) -> dict[str
     return {**state, "numpy": (name, change(numbers), *place)}
 
 
+def set_mode(model: nn.Module, training: bool) -> None:
+    """Set train or eval mode as the model's own methods do, in a quarter of the time or less.
+
+    They take some 4 µs a module, so milliseconds for a language model, and monitoring switches twice an iteration.
+    Modules whose methods do no more than keep a flag get their flag; the others are switched by their own methods.
+
+    :param model: the model.
+    :param training: True for train mode.
+    """
+    waiting, plain = [model], dict[type, bool]()
+    while waiting:
+        module = waiting.pop()
+        kind = type(module)
+        if kind not in plain:
+            plain[kind] = _only_keeps_a_flag(module)
+        if plain[kind]:
+            module.__dict__["training"] = training  # past nn.Module.__setattr__
+            if children := module.__dict__["_modules"]:
+                waiting += [child for child in children.values() if child is not None]
+        elif training:
+            module.train()
+        else:
+            module.eval()
+
+
+def _only_keeps_a_flag(module: nn.Module) -> bool:
+    """Whether switching the mode of a module of this kind means setting flags, and nothing else."""
+    kind = type(module)
+    if kind.train is nn.Module.train and kind.eval is nn.Module.eval:
+        return True
+    # Transformers' own methods set flags, and recast kernels where those are used.
+    theirs = {kind.train.__module__, kind.eval.__module__} == {"transformers.modeling_utils"}
+    return theirs and not getattr(module, "use_kernels", False)
+
+
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
     """Set the model to eval mode, and each module back to its own mode afterwards.
@@ -139,14 +174,14 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     :param model: the model.
     """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    set_mode(model, False)
     try:
         yield
     finally:
         # Parents come first, so that a module's own mode has the last word.
         for module, training in modes:
             if module.training != training:
-                module.train(training)
+                set_mode(module, training)
 
 
 @contextmanager

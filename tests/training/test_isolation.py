@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from avalanche_aim.training.isolation import RandomStream, eval_mode, kept_buffers, stream_seed
+from avalanche_aim.training.isolation import RandomStream, eval_mode, kept_buffers, set_mode, stream_seed
 
 CPU = torch.device("cpu")
 
@@ -145,6 +145,13 @@ def test_modules_that_do_more_than_keep_a_flag_are_switched_by_their_own_method(
     with eval_mode(nn.Sequential(Noting())):
         pass
     assert Noting.switched == [False, True]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_modes_are_those_that_the_models_own_methods_would_set(training):
+    model = network().train(not training)
+    set_mode(model, training)
+    assert {module.training for module in model.modules()} == {training}
 
 
 def test_modes_come_back_after_an_error():

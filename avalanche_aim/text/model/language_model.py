@@ -10,7 +10,7 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
-from ...training.isolation import RandomStream
+from ...training.isolation import RandomStream, set_mode
 from ..stream.answer_key import Source
 from ..stream.encoding import AnswerSpace, Encoder, Style, made_for, pack, unpack
 from .adapters import add_lora, check_settings
@@ -306,7 +306,7 @@ class LanguageModel(DynamicModule):
 
     def train(self, mode: bool = True) -> "LanguageModel":
         """Set train or eval mode, of the backbone too."""
-        self.backbone.train(mode)
+        set_mode(self.backbone, mode)
         return super().train(mode)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "LanguageModel":
