@@ -29,7 +29,8 @@ from avalanche.training.plugins import SupervisedPlugin
 from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, LanguageModel, RehearsalMemory
 from avalanche_aim.checkpoint import folder as files
 from avalanche_aim.evaluation import ResultMatrix
-from avalanche_aim.experiments.runner import Settings, make_strategy
+from avalanche_aim.experiments import Settings
+from avalanche_aim.experiments.runner import make_strategy
 from benchmarks.resumed import OUTCOME, different, finish, fork, outcome
 from benchmarks.workload import even_stream
 
@@ -180,7 +181,7 @@ def train(folder: Path, killer: Killer) -> None:
     matrix = ResultMatrix()
     settings = Settings(batch_size=BATCH_SIZE, eval_batch_size=2, learning_rate=5e-3, schedule="cosine", warmup=4)
     torch.manual_seed(0)
-    strategy = make_strategy(model, settings, [matrix], plugins=[aim, checkpoint, Dying(killer)])
+    strategy = make_strategy(model, settings, 0, [matrix], plugins=[aim, checkpoint, Dying(killer)])
     os.write(killer.said, b"begin\n")
     finish(strategy, checkpoint, stream, matrix, folder)
 

@@ -34,7 +34,8 @@ print(json.dumps(marks))
 FIRST_ITERATION = f"""{CLOCK}
 from avalanche.training.plugins import SupervisedPlugin
 from avalanche_aim import AIMMergingPlugin, LanguageModel, standard_cl
-from avalanche_aim.experiments.runner import Settings, make_strategy
+from avalanche_aim.experiments import Settings
+from avalanche_aim.experiments.runner import make_strategy
 mark("imports")
 model = LanguageModel.from_pretrained(sys.argv[1]); mark("model")
 stream = standard_cl(1, model.tokenizer).train_stream; mark("data")
@@ -42,7 +43,7 @@ class Stop(SupervisedPlugin):
     def after_training_iteration(self, strategy, **kwargs):
         mark("first iteration")
         strategy.stop_training()
-make_strategy(model, Settings(), [], plugins=[AIMMergingPlugin(), Stop()]).train(stream[0])
+make_strategy(model, Settings(), 0, [], plugins=[AIMMergingPlugin(), Stop()]).train(stream[0])
 print(json.dumps(marks))
 """
 

@@ -26,7 +26,8 @@ from avalanche.training.plugins import SupervisedPlugin
 
 from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, LanguageModel, RehearsalMemory
 from avalanche_aim.evaluation import ResultMatrix
-from avalanche_aim.experiments.runner import Settings, make_strategy
+from avalanche_aim.experiments import Settings
+from avalanche_aim.experiments.runner import make_strategy
 from avalanche_aim.merging import FixedInterval
 from avalanche_aim.text.model.sources import DEFAULT_MODEL
 from benchmarks.figures import machine
@@ -125,7 +126,7 @@ def train(folder: Path, name: str, at: int | None, every: int | None) -> None:
     matrix = ResultMatrix()
     settings = Settings(batch_size=BATCH_SIZE, eval_batch_size=2, schedule="cosine", warmup=2)
     torch.manual_seed(0)
-    strategy = make_strategy(model, settings, [matrix], plugins=[aim, checkpoint, Sender(at)])
+    strategy = make_strategy(model, settings, 0, [matrix], plugins=[aim, checkpoint, Sender(at)])
     finish(strategy, checkpoint, stream, matrix, folder)
     (folder / SAVES).write_text(json.dumps(checkpoint.saves))
 

@@ -11,8 +11,8 @@ from typing import Any
 from avalanche.benchmarks import CLScenario
 
 from avalanche_aim import LanguageModel, text_benchmark
-from avalanche_aim.experiments.runner import Settings, make_strategy
-from avalanche_aim.experiments.strategies import STRATEGIES, Budget
+from avalanche_aim.experiments import STRATEGIES, Budget, Settings
+from avalanche_aim.experiments.runner import make_strategy
 from avalanche_aim.plugin import AIMMergingPlugin
 from avalanche_aim.text import TextExample, TextTask
 from benchmarks.figures import Options
@@ -61,7 +61,7 @@ class Workload:
         budget = Budget(settings.memory, 0, size, tuple(len(experience.dataset) for experience in self.stream))
         chosen = STRATEGIES[name]
         arguments = chosen.arguments(budget, **options)
-        return make_strategy(deepcopy(self.model), settings, [], chosen.template, **arguments)
+        return make_strategy(deepcopy(self.model), settings, 0, [], chosen.template, **arguments)
 
 
 def plugin_of(strategy: Any) -> AIMMergingPlugin:

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from avalanche_aim.cli.run import configured, memory_size, parser
+from avalanche_aim.cli.run import Parser
+from avalanche_aim.experiments import Configuration
 from avalanche_aim.experiments.probe import Probe, train_probed
+from avalanche_aim.experiments.settings import settings_of
 from avalanche_aim.merging import History
 from avalanche_aim.report.drawing import Plot
 from avalanche_aim.report.palette import MARKERS, STRATEGY_COLOURS, light
@@ -82,12 +84,13 @@ def plot(measured: dict[str, list[Pair]]) -> Plot:
 
 def main(argv: list[str] | None = None) -> int:
     """Train once a size, draw, and print the correlations."""
-    p = parser(__doc__ or "", "1, 2 or 3", benchmark="standard_cl", strategies=("aim",), stream="dev", eval_per_task=24,
-               batch_size=4, max_prompt_tokens=96, out=Path("buffer_size"))  # fmt: skip
-    p.add_argument("--sizes", nargs="+", type=memory_size, default=[0.005, 0.01, 0.02, 0.05, 0.1], metavar="SIZE",
+    p = Parser(__doc__ or "", benchmark="standard_cl", strategies=("aim",), stream="dev", eval_per_task=24,
+               batch_size=4, max_prompt_tokens=96, out="buffer_size")  # fmt: skip
+    size = settings_of(Configuration)["memory"].read
+    p.add_argument("--sizes", nargs="+", type=size, default=[0.005, 0.01, 0.02, 0.05, 0.1], metavar="SIZE",
                    help="memories to compare: fractions of each past task, or counts")  # fmt: skip
     p.add_argument("--every", type=int, default=4, help="iterations between two measurements")
-    configuration, arguments = configured(p, argv)
+    configuration, arguments = p.configured(argv)
     measured: dict[str, list[Pair]] = {}
     for size in arguments.sizes:
         name = f"{size:.1%}" if isinstance(size, float) else f"{size} examples"

@@ -4,12 +4,12 @@ python examples/long_sequence.py --data DIR                      # the benchmark
 python examples/long_sequence.py --data DIR --order yelp-first --strategies naive aim --train-per-task 100
 """
 
-from avalanche_aim.cli.run import compare, parser
+from avalanche_aim.cli.run import Parser, compare
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison."""
-    return compare(parser(__doc__ or "", "4, 5 or 6", benchmark="long_sequence"), argv)
+    return compare(Parser(__doc__ or "", benchmark="long_sequence"), argv)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ python examples/schedules.py --model tiny --batch-size 2            # a smoke ru
 from statistics import mean
 from typing import Any
 
-from avalanche_aim.cli.run import compare, configured, parser
+from avalanche_aim.cli.run import Parser, compare
 from avalanche_aim.experiments import Result, RunStore
 from avalanche_aim.report.drawing import Plot, mark_tasks
 from avalanche_aim.report.palette import light, look
@@ -48,10 +48,10 @@ def plot(results: list[Result]) -> Plot:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison and draw it."""
-    p = parser(__doc__ or "", "1, 2 or 3", benchmark="standard_cl", strategies=SCHEDULES, max_prompt_tokens=96)
+    p = Parser(__doc__ or "", benchmark="standard_cl", strategies=SCHEDULES, max_prompt_tokens=96)
     status = compare(p, argv)
     if status != 2:
-        out = configured(p, argv)[1].out
+        out = p.configured(argv)[1].out
         plot(RunStore(out).load()[0]).save(out / "schedules.png")
         print(f"Drawn in {out / 'schedules.png'}")
     return status

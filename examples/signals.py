@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from avalanche_aim.cli.run import configured, parser
+from avalanche_aim.cli.run import Parser
 from avalanche_aim.experiments.probe import Probe, train_probed
 from avalanche_aim.merging import History
 from avalanche_aim.report.drawing import Plot
@@ -59,11 +59,11 @@ def plot(history: History, probe: Probe, tasks: list[str]) -> Plot:
 
 def main(argv: list[str] | None = None) -> int:
     """Train, draw, and say what was seen."""
-    p = parser(__doc__ or "", "1, 2 or 3", benchmark="standard_cl", strategies=("aim",), stream="dev", eval_per_task=24,
-               memory=8, epochs=4, batch_size=4, max_prompt_tokens=96, out=Path("signals"))  # fmt: skip
+    p = Parser(__doc__ or "", benchmark="standard_cl", strategies=("aim",), stream="dev", eval_per_task=24,
+               memory=8, epochs=4, batch_size=4, max_prompt_tokens=96, out="signals")  # fmt: skip
     p.add_argument("--task", type=int, default=1, help="which task to look at, from 0, which is never merged")
     p.add_argument("--every", type=int, default=8, help="iterations between two measurements")
-    configuration, arguments = configured(p, argv)
+    configuration, arguments = p.configured(argv)
     if arguments.task < 1:
         p.error(f"--task: expected 1 or more, got {arguments.task}")
     history, probe, tasks = train_probed(configuration, configuration.memory, arguments.every, arguments.task + 1)

@@ -7,14 +7,14 @@ python examples/standard_cl.py --model tiny                        # a smoke run
 
 import demo_model
 
-from avalanche_aim.cli.run import compare, parser
+from avalanche_aim.cli.run import Parser, compare
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison."""
     demo_model.prepare(argv)
     # 160 tokens keep a comparison on a laptop's CPU under half an hour; the papers use 512.
-    return compare(parser(__doc__ or "", "1, 2 or 3", benchmark="standard_cl", max_prompt_tokens=160), argv)
+    return compare(Parser(__doc__ or "", benchmark="standard_cl", max_prompt_tokens=160), argv)
 
 
 if __name__ == "__main__":

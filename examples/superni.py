@@ -4,12 +4,12 @@ python examples/superni.py --data DIR                                    # the b
 python examples/superni.py --data DIR --order 363,002,591 --strategies naive aim --train-per-task 100
 """
 
-from avalanche_aim.cli.run import compare, parser
+from avalanche_aim.cli.run import Parser, compare
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison."""
-    return compare(parser(__doc__ or "", "1 or 2", benchmark="superni"), argv)
+    return compare(Parser(__doc__ or "", benchmark="superni"), argv)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """``run``: compare strategies on a benchmark. The benchmark examples share this command line."""
 
 import argparse
-import json
+import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,15 @@ import torch
 
 from ..distributed import destroy_process_group, init_process_group, is_main_process
 from ..experiments.comparison import Checkpoints, Comparison
-from ..experiments.configuration import BENCHMARKS, PRECISIONS, Configuration
-from ..experiments.settings_file import read_yaml
-from ..experiments.strategies import STRATEGIES
+from ..experiments.configuration import Configuration, Settings
+from ..experiments.models import kind_of
+from ..experiments.recipes import RECIPES
+from ..experiments.settings import add_arguments, settings_of
+from ..experiments.strategies import strategy_names
 from ..report.results_table import results_table
 from ..report.run_plots import draw_results
+from ..storage.yaml_file import read_yaml
 
-DEFAULTS = Configuration()
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
 RUN = """Compare strategies on a benchmark: every strategy with every order and seed.
@@ -28,100 +30,98 @@ Each run is on disk as soon as it has ended. The same command again goes on wher
 tried again."""
 
 
+class Parser(argparse.ArgumentParser):
+    """The command line of a comparison: one argument for each setting of :class:`Configuration`, and a few others.
+
+    :param description: what it shows.
+    :param declared: the class that declares the settings.
+    :param out: the folder for results by default.
+    :param defaults: settings whose default is another here; ``benchmark`` can't be given if it is among them.
+    """
+
+    def __init__(self, description: str, declared: type[Configuration] = Configuration, out: str = "results",
+                 **defaults: Any) -> None:  # fmt: skip
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.declared, self.defaults = declared, defaults
+        shared = {f.name for f in fields(Settings)}
+        names = [name for name in settings_of(declared) if name != "benchmark" or name not in defaults]
+        what = self.add_argument_group("what to compare")
+        add_arguments(what, declared, [name for name in names if name not in shared], defaults)
+        training = self.add_argument_group("how to train and measure")
+        training.add_argument("--recipe", choices=list(RECIPES), default=argparse.SUPPRESS,
+            help="settings by the name of a recipe (docs/comparisons.md); those given besides win")  # fmt: skip
+        add_arguments(training, declared, [name for name in names if name in shared], defaults)
+        add = self.add_argument_group("files").add_argument
+        add("--config", type=Path, metavar="YAML",
+            help="a file that gives any of these settings by name (batch_size: 4); those given here win")  # fmt: skip
+        add("--plugins", nargs="+", type=Path, default=[], metavar="FILE",
+            help="Python files to run first, which add strategies of your own (docs/extending.md)")  # fmt: skip
+        add("--checkpoint-every", type=int, metavar="N", help="save an unfinished run every N iterations too")
+        add("--checkpoint-minutes", type=float, metavar="MINUTES", default=Checkpoints.minutes,
+            help="save an unfinished run so often; a rerun goes on there (default: %(default)s)")  # fmt: skip
+        add("--out", type=Path, default=Path(out),
+            help="folder for results, histories and plots; a rerun goes on, and commands at once share it "
+            "(default: %(default)s)")  # fmt: skip
+
+    def format_help(self) -> str:
+        """Return the help; the strategies are listed at its end."""
+        self.epilog = f"strategies: {', '.join(strategy_names())}"
+        return super().format_help()
+
+    def configured(self, argv: Sequence[str] | None) -> tuple[Configuration, argparse.Namespace]:
+        """Parse a command line.
+
+        :param argv: the arguments, or None for the process's own.
+        :return: the configuration, and all arguments, such as ``out``.
+        :raises ValueError: for a value out of range, or a configuration file with something else in it.
+        """
+        arguments = self.parse_args(argv)
+        for file in arguments.plugins:
+            run_plugin(file)
+        given: dict[str, Any] = {}
+        if arguments.config is not None:
+            given = read_yaml(arguments.config, "settings such as 'epochs: 3'")
+            self.declared.check_names(given, str(arguments.config))
+        names = (*settings_of(self.declared), "recipe")
+        given |= {name: value for name, value in vars(arguments).items() if name in names}
+        return self.declared.of({**self._own_defaults(given), **given}), arguments
+
+    def _own_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The defaults of this command line, without those that a recipe beats or that the model has no use for."""
+        beaten = RECIPES.get(str(given.get("recipe")), {})
+        kind = kind_of(str({**self.defaults, **given}.get("model")))
+        return {name: value for name, value in self.defaults.items()
+                if name not in beaten and kind in (settings_of(self.declared)[name].kinds or (kind,))}  # fmt: skip
+
+
+def run_plugin(file: Path) -> None:
+    """Import a Python file, which may add to :data:`~avalanche_aim.experiments.STRATEGIES`.
+
+    :param file: the file.
+    :raises ValueError: if it is none.
+    """
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise ValueError(f"plugins: expected a Python file, got {str(file)!r:.200}")
+    sys.modules[file.stem] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
 def main(argv: Sequence[str]) -> int:
     """Compare strategies on a benchmark.
 
     :param argv: the arguments.
     :return: the exit status of :func:`compare`.
     """
-    p = parser(RUN, "by number: 1 to 3 of standard_cl, 4 to 6 of long_sequence, 1 and 2 of superni")
-    p.prog = "avalanche_aim run"
-    return compare(p, argv)
+    parser = Parser(RUN)
+    parser.prog = "avalanche_aim run"
+    return compare(parser, argv)
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the example's own lines, and shows defaults."""
-
-
-def parser(description: str, orders: str, **defaults: Any) -> argparse.ArgumentParser:
-    """Make the command line of a comparison, one argument a field of :class:`Configuration`.
-
-    :param description: what it shows.
-    :param orders: which orders there are, for the help text.
-    :param defaults: fields of :class:`Configuration` whose default is another here. Where ``benchmark`` is not among
-        them, it is an argument too.
-    """
-    p = argparse.ArgumentParser(description=description, formatter_class=_Help)
-    add = p.add_argument
-    add("--config", type=Path, metavar="YAML",
-        help="a file that gives any of these settings by name (batch_size: 4); those given here win")  # fmt: skip
-    if "benchmark" not in defaults:
-        add("--benchmark", choices=list(BENCHMARKS), help="whose tasks and orders")
-    # Without defaults here, since they depend on the benchmark, which may come from a file.
-    has_sample = defaults.get("benchmark", "standard_cl") == "standard_cl"
-    sample = '"sample" (the default of standard_cl), ' if has_sample else ""
-    hub = "" if defaults.get("benchmark") == "superni" else '"hub" (but for superni), or '
-    add("--data", default=argparse.SUPPRESS, help=f"{sample}{hub}a folder in any layout of docs/data.md")
-    add("--order", "--orders", nargs="+", dest="orders", metavar="ORDER", default=argparse.SUPPRESS,
-        help=f"{orders}; an order's name; or tasks, separated by commas; the first by default")  # fmt: skip
-    add("--model", help='a Hugging Face id, a folder, "tiny" or "tiny-t5"')
-    add("--strategies", nargs="+", metavar="NAME", help=f"what to compare: {', '.join(STRATEGIES)}")
-    add("--seed", "--seeds", nargs="+", type=int, dest="seeds", metavar="N", help="seeds")
-    add("--epochs", type=int, help="passes over each task's training data")
-    add("--batch-size", type=int, help="training examples of an iteration, of all processes together")
-    add("--learning-rate", type=float, help="of AdamW")
-    add("--memory", type=memory_size, help="rehearsed of each past task: a fraction (0.02) or a count (8)")
-    add("--train-per-task", type=int, metavar="N", help="training examples a task; all by default")
-    add("--eval-per-task", type=int, metavar="N", help="evaluated examples a task; all by default")
-    add("--stream", choices=["test", "dev"], help="what to evaluate on")
-    add("--fwt", action=argparse.BooleanOptionalAction,
-        help="report forward transfer too: each task is trained on alone, once")  # fmt: skip
-    add("--max-prompt-tokens", type=int, help="longer prompts are shortened in the middle")
-    add("--precision", choices=list(PRECISIONS), help="bf16 and fp16 are autocast, weights stay fp32")
-    add("--micro-batch-size", type=int, metavar="N",
-        help="examples that pass through the model at a time (the same batch in less memory)")  # fmt: skip
-    add("--max-grad-norm", type=float, metavar="NORM", help="clip the training gradients; not clipped by default")
-    add("--schedule", help="of the learning rate over each task: constant, linear, cosine, … (those of Transformers)")
-    add("--warmup", type=int, metavar="N", help="iterations of each task over which the learning rate rises")
-    add("--gradient-checkpointing", action=argparse.BooleanOptionalAction,
-        help="compute activations anew in the backward pass: less memory, more time")  # fmt: skip
-    add("--device", help="where to train")
-    add("--strict", action=argparse.BooleanOptionalAction, help="a trap in the data is an error, not a warning")
-    add("--save-models", action=argparse.BooleanOptionalAction,
-        help="keep each run's trained adapter too, in OUT/models, for peft and others")  # fmt: skip
-    add("--options", type=plain_data, metavar="JSON",
-        help='further arguments of strategies: {"ewc": {"ewc_lambda": 10}}')  # fmt: skip
-    add("--checkpoint-every", type=int, metavar="N", help="save an unfinished run every N iterations too")
-    add("--checkpoint-minutes", type=float, metavar="MINUTES", default=Checkpoints.minutes,
-        help="save an unfinished run so often; a rerun goes on there")  # fmt: skip
-    add("--out", type=Path, default=Path("results"),
-        help="folder for results, histories and plots; a rerun goes on, and commands at once share it")  # fmt: skip
-    shown = {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS) if f.name not in ("data", "orders")}
-    p.set_defaults(**{**shown, **defaults})
-    return p
-
-
-def configured(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Configuration, argparse.Namespace]:
-    """Parse a command line.
-
-    :param p: from :func:`parser`.
-    :param argv: the arguments, or None for the process's own.
-    :return: the configuration, and all arguments, such as ``out``.
-    :raises ValueError: for a value out of range, or a configuration file with something else in it.
-    """
-    arguments, _ = p.parse_known_args(argv)
-    if arguments.config is not None:
-        p.set_defaults(**read_yaml(arguments.config))
-    arguments = p.parse_args(argv)
-    names = {field.name for field in fields(Configuration)}
-    values = {name: value for name, value in vars(arguments).items() if name in names}
-    return Configuration.of(values), arguments
-
-
-def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+def compare(parser: Parser, argv: Sequence[str] | None) -> int:
     """Run the comparison that the command line asks for, and print its table.
 
-    :param p: from :func:`parser`.
+    :param parser: the command line.
     :param argv: the arguments, or None for the process's own.
     :return: the exit status: 0, 1 if a run failed or something could not be written, 2 if nothing could be run, or 130
         if it was interrupted.
@@ -130,27 +130,28 @@ def compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
     try:
-        return _compare(p, argv)
+        return _compare(parser, argv)
     except KeyboardInterrupt:
-        print(f"{p.prog}: interrupted; every run that had ended is kept, the same command goes on", file=sys.stderr)
+        kept = "every run that had ended is kept, the same command goes on"
+        print(f"{parser.prog}: interrupted; {kept}", file=sys.stderr)
         return INTERRUPTED
 
 
-def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+def _compare(parser: Parser, argv: Sequence[str] | None) -> int:
     try:
-        configuration, arguments = configured(p, argv)
+        configuration, arguments = parser.configured(argv)
         init_process_group()
         out = arguments.out
         check_device(configuration.device)  # an unknown device is an error now, not after the first task
         checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
         comparison = Comparison(configuration, out, checkpoints)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        print(f"{p.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     if not is_main_process():
         warnings.simplefilter("ignore")  # the first process says it
     for order, stream in comparison.streams.items():
-        if stream.truncated and is_main_process():
+        if getattr(stream, "truncated", 0) and is_main_process():
             limit = configuration.max_prompt_tokens
             print(f"Order {order}: {stream.truncated} prompts are longer than {limit} tokens and were shortened.")
     comparison.run()
@@ -158,7 +159,7 @@ def _compare(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         _show(comparison, out)
     destroy_process_group()
     for problem in comparison.problems:
-        print(f"{p.prog}: {problem}", file=sys.stderr)
+        print(f"{parser.prog}: {problem}", file=sys.stderr)
     return int(bool(comparison.failures or comparison.problems))
 
 
@@ -204,23 +205,3 @@ def check_device(device: str) -> None:
         raise ValueError(
             f"device: expected one that torch can use here, such as cpu, got {device!r:.80} ({reason:.300})"
         ) from error
-
-
-def plain_data(text: str) -> Any:
-    """Read JSON.
-
-    :param text: as it stands on the command line.
-    :raises ValueError: for anything else.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("expected JSON, got thousands of brackets") from error
-
-
-def memory_size(text: str) -> float | int:
-    """Read the size of a memory: a count if it is written as one, else a fraction.
-
-    :param text: "8" or "0.02".
-    """
-    return int(text) if text.lstrip("-").isdigit() else float(text)

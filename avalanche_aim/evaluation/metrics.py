@@ -4,6 +4,7 @@ They read what the model computed in the evaluation pass itself, at no further c
 generated besides.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -109,10 +110,10 @@ class ResultMatrix(PluginMetric[Matrix]):
     far is enough: ``strategy.eval(benchmark.test_stream[: i + 1])``.
 
     :param stream: the stream whose evaluations count.
-    :param scores: scores a batch, see :class:`TaskScore`.
+    :param scores: scores the batch just evaluated, given the strategy, shape (B,); by default as :class:`TaskScore`.
     """
 
-    def __init__(self, stream: str = "test", scores: BatchScores | None = None) -> None:
+    def __init__(self, stream: str = "test", scores: Callable[[Any], Tensor] | None = None) -> None:
         super().__init__()
         self.stream = stream
         self.scores = scores or BatchScores()

@@ -11,11 +11,10 @@ from avalanche.benchmarks import CLScenario
 
 from ..checkpoint import CheckpointFolder, CheckpointPlugin
 from ..distributed import is_main_process, local_main_process_first, on_main_process, world_size
-from ..text import LanguageModel
 from ..training.out_of_memory import free_memory
 from .claims import Claims
 from .configuration import Configuration
-from .models import save_trained
+from .models import KINDS, checked_benchmark, kind_of, save_trained
 from .progress import progress_bar
 from .result import Failure, Key, Result
 from .runner import batch_of_process, examples_of, run
@@ -67,7 +66,7 @@ class Comparison:
     def __init__(self, configuration: Configuration, folder: Path, checkpoints: Checkpoints = EVERY_10_MINUTES) -> None:
         self.configuration = configuration
         self.checkpoints = checkpoints
-        self.store = RunStore(folder, defaults=Configuration().of_run(""))
+        self.store = RunStore(folder, defaults=type(configuration)().of_run(""))
         batch_of_process(configuration.batch_size)
         self._claims = Claims(self.store.runs)
         self.ended: dict[Key, Result | Failure | None] = on_main_process(self._finished)
@@ -77,12 +76,13 @@ class Comparison:
         self.elsewhere: list[Key] = []
         """What other commands were still making in this folder when :meth:`run` ended."""
         self._unsaved: dict[Key, Result | Failure] = {}
-        self._model: tuple[int, LanguageModel] | None = None
+        self._kind: Any = None
         self._single: dict[tuple[int, str], list[float]] = {}
         if self._pending():
             with local_main_process_first():
-                model = self._model_of(configuration.seeds[0])
-                self.streams = {o: configuration.make_benchmark(o, model.tokenizer) for o in configuration.orders}
+                self._kind = KINDS[kind_of(configuration.model)](configuration)
+                for order in configuration.orders:
+                    self.streams[order] = checked_benchmark(self._kind, order, configuration.stream)
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -165,22 +165,23 @@ class Comparison:
                 if isinstance(ended, Result):
                     self._remove_checkpoints(key)
 
-    def _keep(self, model: LanguageModel, result: Result) -> None:
+    def _keep(self, model: Any, result: Result) -> None:
         """Save a run's model; a run whose model can't be saved has its result all the same."""
         if not is_main_process():
             return
         try:
-            save_trained(model, result, self.configuration, self.store.folder)
+            save_trained(model, result, self.configuration.of_run(result.strategy), self.store.folder)
         except (OSError, ValueError) as error:
             self.problems.append(f"the model of {result.key} is not saved: {error}")
 
     def _attempt(self, key: Key, bar: Any, label: str) -> Result | Failure:
-        settings, stream = self.configuration.settings(key.seed), self.streams[key.order]
-        model = self._model_of(key.seed)
-        place = key.seed, key.order
+        stream, place = self.streams[key.order], (key.seed, key.order)
+        model = self._kind.model(key.seed, stream)
         if self.configuration.fwt and place not in self._single:
             # Outside the try: without its references no run of this seed can be what was asked for.
-            self._single[place] = single_task_scores(model, stream, settings, progress=not bar.disable)
+            self._single[place] = single_task_scores(
+                model, stream, self.configuration, key.seed, progress=not bar.disable
+            )
         single = self._single.get(place)
         finished = self.ended[key]
         if isinstance(finished, Result):
@@ -189,8 +190,8 @@ class Comparison:
         options = self.configuration.options.get(key.strategy)
         keep = self._keep if self.configuration.save_models else None
         try:
-            return run(key.strategy, model, stream, settings, order=key.order, options=options, single=single, bar=bar,
-                       label=label, keep=keep, checkpoint=self._checkpoint(key))  # fmt: skip
+            return run(key, model, stream, self.configuration, options=options, single=single, bar=bar, label=label,
+                       keep=keep, checkpoint=self._checkpoint(key))  # fmt: skip
         except Exception as error:
             if world_size() > 1:
                 raise
@@ -234,11 +235,4 @@ class Comparison:
 
     def _examples(self, key: Key) -> int:
         finished = isinstance(self.ended[key], Result)
-        return 0 if finished else examples_of(self.streams[key.order], self.configuration.settings(key.seed))
-
-    def _model_of(self, seed: int) -> LanguageModel:
-        """The model that runs of this seed start from; one backbone in memory at a time."""
-        if self._model is None or self._model[0] != seed:
-            self._model = None
-            self._model = seed, self.configuration.load_model(seed)
-        return self._model[1]
+        return 0 if finished else examples_of(self.streams[key.order], self.configuration)

@@ -1,13 +1,11 @@
 """Training that stops when it has cost what plain training costs."""
 
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
 from avalanche.training.plugins import SupervisedPlugin
 
 from .cost import CostMeter
-
-Kind = Literal["steps", "passes"]
 
 
 class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
@@ -20,7 +18,7 @@ class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[
     :param meter: counts them; it is to come before this plugin.
     """
 
-    def __init__(self, kind: Kind, meter: CostMeter) -> None:
+    def __init__(self, kind: str, meter: CostMeter) -> None:
         super().__init__()
         self.kind = kind
         self._meter = meter

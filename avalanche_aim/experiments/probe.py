@@ -13,6 +13,7 @@ from ..plugin import AIMMergingPlugin
 from ..text.model.scoring import matches_of
 from ..training.isolation import eval_mode
 from .configuration import Configuration
+from .models import LanguageModels
 from .progress import Progress, progress_bar
 from .runner import make_strategy, seed_everything
 
@@ -97,16 +98,15 @@ def train_probed(
     :return: the plugin's history, the measurements, and the tasks' names.
     """
     seed = configuration.seeds[0]
-    settings = configuration.settings(seed)
-    model = configuration.load_model(seed)
-    benchmark = configuration.make_benchmark(configuration.orders[0], model.tokenizer)
+    models = LanguageModels(configuration)
+    benchmark = models.benchmark(configuration.orders[0])
     stream = benchmark.train_stream[:tasks]
     seed_everything(seed)
     aim, probe = AIMMergingPlugin(memory=memory, seed=seed), Probe(benchmark.dev_stream, every)
-    amounts = [len(experience.dataset) * settings.epochs for experience in stream]
+    amounts = [len(experience.dataset) * configuration.epochs for experience in stream]
     with progress_bar(sum(amounts), progress) as bar:
         watch = Progress(bar, f"AIM, memory {memory}", amounts)
-        strategy = make_strategy(model, settings, [], plugins=[aim, probe, watch])
+        strategy = make_strategy(models.model(seed), configuration, seed, [], plugins=[aim, probe, watch])
         for experience in stream:
             strategy.train(experience, reset_optimizer_state=True)
     return aim.history, probe, [experience.task_name for experience in stream]

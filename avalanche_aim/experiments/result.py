@@ -17,8 +17,8 @@ class Key:
     """Which run: its strategy, its order of tasks and its seed."""
 
     strategy: str
-    order: str
-    seed: int
+    order: str = ""
+    seed: int = 0
 
     def __str__(self) -> str:
         return f"{self.strategy}, order {self.order}, seed {self.seed}"

@@ -4,7 +4,6 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,80 +16,45 @@ from torch.amp import GradScaler
 
 from ..checkpoint import CheckpointPlugin, problem_with_strategy
 from ..distributed import DataParallel, world_size
-from ..evaluation import ResultMatrix, text_metrics
+from ..evaluation import ResultMatrix
 from ..plugin import AIMMergingPlugin
-from ..text import LanguageModel
 from ..training.data_order import DataOrder
 from ..training.divergence import DivergenceCheck
 from ..training.gradients import GradientStep
 from ..training.learning_rate import LearningRateSchedule
+from .configuration import Settings
 from .cost import CostMeter
-from .equal import EqualBudget, Kind
+from .equal import EqualBudget
+from .models import metrics_of
+from .optimizers import OPTIMIZERS
 from .progress import Progress, progress_bar
-from .result import Result
-from .strategies import STRATEGIES, Budget, check_strategies
+from .result import Key, Result
+from .strategies import check_strategies, strategy
+from .strategy import Budget
 from .where import name_of, noted
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What all strategies of a comparison share.
-
-    :param epochs: passes over each task's training data.
-    :param batch_size: training examples of an iteration, of all processes together; replay and memory batches have as
-        many again.
-    :param eval_batch_size: examples of an evaluation batch, in each process.
-    :param learning_rate: of AdamW, without weight decay; its state starts anew in each task.
-    :param memory: rehearsed share (float) or count (int) of each past task.
-    :param seed: of data order, dropout and the memory.
-    :param device: where to train.
-    :param stream: "test", or "dev" for choices that must not look at test data.
-    :param micro_batch_size: examples that pass through the model at a time, in each process; all by default.
-    :param max_grad_norm: the norm at which training gradients are clipped, or None for none.
-    :param schedule: of the learning rate over each task, a name that
-        :class:`~avalanche_aim.LearningRateSchedule` knows.
-    :param warmup: iterations of each task over which the learning rate rises.
-    :param equal: "steps" or "passes" to end each task when it has cost what plain training costs, or None.
-    """
-
-    epochs: int = 1
-    batch_size: int = 8
-    eval_batch_size: int = 16
-    learning_rate: float = 5e-4
-    memory: float | int = 0.02
-    seed: int = 0
-    device: str = "cpu"
-    stream: str = "test"
-    micro_batch_size: int | None = None
-    max_grad_norm: float | None = None
-    schedule: str = "constant"
-    warmup: int = 0
-    equal: Kind | None = None
-
-
 def run(
-    name: str,
-    model: LanguageModel,
+    key: Key,
+    model: Any,
     benchmark: CLScenario,
     settings: Settings,
     *,
-    order: str = "",
     options: Mapping[str, Any] | None = None,
     single: Sequence[float] | None = None,
     bar: Any = None,
     label: str = "",
-    keep: Callable[[LanguageModel, Result], None] | None = None,
+    keep: Callable[[Any, Result], None] | None = None,
     checkpoint: CheckpointPlugin | None = None,
 ) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
 
     An exception says in a note which task was trained on, and which row it met if it came from an example's data.
 
-    :param name: a key of :data:`STRATEGIES`.
-    :param model: the model to start from; it stays as it is.
-    :param benchmark: a text benchmark.
+    :param key: the strategy, by name; the seed of data order, dropout and the memory; the order's name, for the record.
+    :param model: the model to start from, a language model or any other with a ``criterion``; it stays as it is.
+    :param benchmark: its benchmark.
     :param settings: how to train.
-    :param order: the order's name, for the record.
     :param options: further arguments of the strategy.
     :param single: the score of each task trained on alone
         (:func:`~avalanche_aim.experiments.single_task.single_task_scores`), for FWT.
@@ -99,50 +63,50 @@ def run(
     :param keep: gets the trained model and the result at the end, to save the model, say.
     :param checkpoint: saves the run, and lets it go on where it was; without effect for a strategy whose state can't be
         kept.
-    :raises ValueError: for an unknown strategy or a stream that the benchmark lacks.
+    :raises ValueError: for an unknown strategy or option, or a stream that the benchmark lacks.
     :raises FloatingPointError: if training makes weights non-finite.
     """
-    check_strategies([name], {name: dict(options)} if options else None)
+    check_strategies([key.strategy], {key.strategy: dict(options)} if options else {})
     if settings.stream not in benchmark.streams:
         raise ValueError(f"stream: expected one of {', '.join(benchmark.streams)}, got {settings.stream!r}")
-    seed_everything(settings.seed)
+    seed_everything(key.seed)
     model = deepcopy(model)
-    chosen = STRATEGIES[name]
-    model.score_all_labels = model.score_all_labels or chosen.all_labels
+    chosen = strategy(key.strategy)
+    if chosen.all_labels and hasattr(model, "score_all_labels"):
+        model.score_all_labels = True
     sizes = tuple(len(experience.dataset) for experience in benchmark.train_stream)
-    budget = Budget(settings.memory, settings.seed, settings.batch_size, sizes)
-    arguments = chosen.arguments(budget, **(options or {}))
+    arguments = chosen.arguments(Budget.of(settings, key.seed, benchmark), **(options or {}))
     evaluation = benchmark.streams[settings.stream]
-    metrics = text_metrics(settings.stream)
+    metrics = metrics_of(model, settings.stream)
     matrix = next(metric for metric in metrics if isinstance(metric, ResultMatrix))
     own_bar = progress_bar(examples_of(benchmark, settings)) if bar is None else None
     amounts = [size * settings.epochs for size in ([sum(sizes)] if chosen.whole_stream else sizes)]
-    progress = Progress(own_bar if bar is None else bar, label or f"{name}, seed {settings.seed}", amounts)
+    progress = Progress(own_bar if bar is None else bar, label or f"{key.strategy}, seed {key.seed}", amounts)
     meter = CostMeter(model, settings.device)
     plugins = arguments.get("plugins", [])
     # AIM looks after the weights itself, since it can go back to earlier ones.
     check = [] if any(isinstance(plugin, AIMMergingPlugin) for plugin in plugins) else [DivergenceCheck()]
     equal = [] if settings.equal is None else [EqualBudget(settings.equal, meter)]
     arguments["plugins"] = [*plugins, *check, progress, meter, *equal]
-    strategy = make_strategy(model, settings, metrics, chosen.template, **arguments)
+    trained = make_strategy(model, settings, key.seed, metrics, chosen.template, **arguments)
     last: dict[str, Any] = {}
     try:
         # A strategy for the whole stream is trained once, then evaluated on all of it.
         train = [benchmark.train_stream] if chosen.whole_stream else benchmark.train_stream
-        for experience in _left(strategy, train, checkpoint):
+        for experience in _left(trained, train, checkpoint):
             with meter.training(), noted(f"training on {name_of(experience)}"):
-                strategy.train(experience, reset_optimizer_state=True)
+                trained.train(experience, reset_optimizer_state=True)
             seen = len(evaluation) if chosen.whole_stream else experience.current_experience + 1
             with noted(f"evaluating after {name_of(experience)}"):
-                last = strategy.eval(evaluation[:seen])
+                last = trained.eval(evaluation[:seen])
     finally:
         if own_bar is not None:
             own_bar.close()
     missing: list[list[float | None]] = [[] for _ in range(len(sizes) - len(matrix.rows))]
     result = Result(
-        strategy=name,
-        order=order,
-        seed=settings.seed,
+        strategy=key.strategy,
+        order=key.order,
+        seed=key.seed,
         tasks=[experience.task_name for experience in benchmark.train_stream],
         r=[*missing, *matrix.rows],
         cost=meter.cost(sum(sizes) * settings.epochs),
@@ -152,7 +116,7 @@ def run(
         eval_rows=[len(experience.dataset) for experience in evaluation],
     )
     if keep is not None:
-        keep(strategy.model, result)
+        keep(trained.model, result)
     return result
 
 
@@ -175,28 +139,33 @@ def _left(strategy: Any, stream: Sequence[Any], checkpoint: CheckpointPlugin | N
 
 
 def make_strategy(
-    model: LanguageModel,
+    model: Any,
     settings: Settings,
+    seed: int,
     metrics: Sequence[PluginMetric],
     template: type = Naive,
     **arguments: Any,
 ) -> Any:
-    """Make the strategy of a run, with AdamW and a data order of its own.
+    """Make the strategy of a run, with its optimizer and a data order of its own.
 
-    :param model: the model to train, itself; if its autocast is in fp16, the loss is scaled.
+    :param model: the model to train, itself; if it has an ``autocast`` in fp16, the loss is scaled.
     :param settings: how to train.
+    :param seed: of the data order.
     :param metrics: what is measured.
     :param template: the Avalanche strategy.
     :param arguments: its further arguments.
     """
     norm = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
-    scaler = GradScaler(torch.device(settings.device).type) if model.autocast is torch.float16 else None
+    fp16 = getattr(model, "autocast", None) is torch.float16
+    scaler = GradScaler(torch.device(settings.device).type) if fp16 else None
     step = GradientStep(settings.micro_batch_size, norm, scaler)
     schedule = LearningRateSchedule(settings.schedule, settings.warmup)
-    arguments["plugins"] = [DataParallel(), step, schedule, DataOrder(settings.seed), *arguments.get("plugins", [])]
+    arguments["plugins"] = [DataParallel(), step, schedule, DataOrder(seed), *arguments.get("plugins", [])]
     return template(
         model=model,
-        optimizer=torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0),
+        optimizer=OPTIMIZERS[settings.optimizer](
+            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        ),
         criterion=model.criterion,
         train_mb_size=batch_of_process(settings.batch_size),
         train_epochs=settings.epochs,

@@ -8,7 +8,6 @@ import hashlib
 import json
 import warnings
 from copy import deepcopy
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,20 @@ from ..text.model.fingerprint import model_fingerprint
 from ..text.model.generation import MAX_NEW_TOKENS
 from ..text.stream.encoding import HEADER, LENGTHS
 from ..training.divergence import DivergenceCheck
+from .configuration import Settings
+from .models import metrics_of
 from .progress import Progress, progress_bar
-from .runner import Settings, make_strategy, seed_everything
+from .runner import make_strategy, seed_everything
 
 FORMAT = 2
 """Of the files: to be raised with every change of what is measured."""
 
 
 def single_task_scores(
-    model: LanguageModel,
+    model: Any,
     benchmark: CLScenario,
     settings: Settings,
+    seed: int = 0,
     cache: bool | str | Path = True,
     progress: bool = True,
 ) -> list[float]:
@@ -46,17 +48,18 @@ def single_task_scores(
     the first task b_0 = R[0][0] of ``naive``.
 
     :param model: the model to start from; it stays as it is.
-    :param benchmark: a text benchmark.
+    :param benchmark: its benchmark.
     :param settings: how to train; the memory does not count.
+    :param seed: of data order and dropout.
     :param cache: True to keep scores in the library's cache folder and find them there, False for neither, or a
-        folder of your own.
+        folder of your own. Only those of language models are kept: others take seconds.
     :param progress: whether to show a progress bar.
     :return: the score of each task in percent, in stream order.
     """
-    folder = resolve_cache(cache, "single_task")
+    folder = resolve_cache(cache, "single_task") if isinstance(model, LanguageModel) else None
     evaluation = benchmark.streams[settings.stream]
     pairs = list(zip(benchmark.train_stream, evaluation, strict=True))
-    shared = common_key(model, settings) if folder else {}
+    shared = common_key(model, settings, seed) if folder else {}
     keys = [{**shared, **task_key(train, test)} for train, test in pairs] if folder else []
     files = [folder / f"{digest(key)}.json" for key in keys] if folder else []
     scores: list[float | None] = (
@@ -67,7 +70,7 @@ def single_task_scores(
     bar = progress_bar(total, progress and bool(missing))
     try:
         for number in missing:
-            score = _measure(model, *pairs[number], settings, bar)
+            score = _measure(model, *pairs[number], settings, seed, bar)
             if files:
                 name, file, key = pairs[number][0].task_name, files[number], keys[number]
                 score = on_main_process(partial(_first_written, file, name, score, key))
@@ -77,17 +80,19 @@ def single_task_scores(
     return [float(score) for score in scores if score is not None]
 
 
-def common_key(model: LanguageModel, settings: Settings) -> dict[str, Any]:
+def common_key(model: LanguageModel, settings: Settings, seed: int) -> dict[str, Any]:
     """Return what the scores of all tasks depend on, as plain data.
 
     :param model: the model to start from.
     :param settings: how to train.
+    :param seed: of the training.
     """
+    training = {name: value for name, value in settings.training().items() if not name.startswith(("memory", "device"))}
     return {
         "format": FORMAT,
         "model": model_fingerprint(model),
         "autocast": str(model.autocast),
-        "settings": {name: value for name, value in asdict(settings).items() if name not in ("memory", "device")},
+        "settings": {**training, "seed": seed},
         "device": torch.device(settings.device).type,
         "max_new_tokens": MAX_NEW_TOKENS,
         "versions": versions(),
@@ -117,11 +122,11 @@ def _first_written(file: Path, name: str, score: float, key: dict[str, Any]) -> 
     return score
 
 
-def _measure(model: LanguageModel, train: Any, test: Any, settings: Settings, bar: Any) -> float:
-    seed_everything(settings.seed)
-    matrix = ResultMatrix(settings.stream)
-    progress = Progress(bar, f"alone, seed {settings.seed}", [len(train.dataset) * settings.epochs])
-    strategy = make_strategy(deepcopy(model), settings, [matrix], plugins=[DivergenceCheck(), progress])
+def _measure(model: Any, train: Any, test: Any, settings: Settings, seed: int, bar: Any) -> float:
+    seed_everything(seed)
+    matrix = next(metric for metric in metrics_of(model, settings.stream) if isinstance(metric, ResultMatrix))
+    progress = Progress(bar, f"alone, seed {seed}", [len(train.dataset) * settings.epochs])
+    strategy = make_strategy(deepcopy(model), settings, seed, [matrix], plugins=[DivergenceCheck(), progress])
     strategy.train(train, reset_optimizer_state=True)
     strategy.eval([test])
     score = matrix.rows[0][test.current_experience]

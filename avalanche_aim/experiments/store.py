@@ -87,7 +87,7 @@ class RunStore:
         content = _read(path)
         if content["status"] == "failed":
             return None
-        self._refuse_other_settings(path, content["asked"], asked)
+        self._refuse_other_settings(path, content, content["asked"], asked)
         return self._result(path, content)
 
     def check(self, shared: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ class RunStore:
             content = _read(path)
             if content["status"] == "finished":
                 asked = {name: value for name, value in content["asked"].items() if name in shared}
-                self._refuse_other_settings(path, asked, shared)
+                self._refuse_other_settings(path, content, asked, shared)
                 self._result(path, content)
 
     def load(self) -> tuple[list[Result], list[Failure]]:
@@ -161,15 +161,24 @@ class RunStore:
             ) from error
         return result
 
-    def _refuse_other_settings(self, path: Path, asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    def _refuse_other_settings(
+        self, path: Path, content: Mapping[str, Any], asked: Mapping[str, Any], now: Mapping[str, Any]
+    ) -> None:
         then, now = {**self.defaults, **asked}, json.loads(json.dumps({**self.defaults, **now}))
         if "device" in then:
             then["device"] = str(then["device"]).partition(":")[0]  # earlier runs have its number too
-        changes = [f"{k} {then.get(k)!r:.80}, now {now.get(k)!r:.80}"
-                   for k in {**then, **now} if then.get(k) != now.get(k)]  # fmt: skip
+        changes = [f"{name} {then.get(name)!r:.80}, now {now.get(name)!r:.80}"
+                   for name in {**then, **now} if then.get(name) != now.get(name)]  # fmt: skip
         if changes:
-            raise ValueError(f"{path} is a finished run with other settings ({', '.join(changes[:10])}); "
-                             "choose another folder for what is expected now, or delete this one")  # fmt: skip
+            raise ValueError(f"{path} is a finished run of {_version(content)} with other settings "
+                             f"({', '.join(changes[:10])}); choose another folder for what is expected now, or delete "
+                             "this one")  # fmt: skip
+
+
+def _version(content: Mapping[str, Any]) -> str:
+    """Name the version of this library that made a run."""
+    versions = (content.get("provenance") or {}).get("versions")
+    return f"avalanche-aim {versions.get('avalanche-aim') if isinstance(versions, dict) else 'of unknown version'}"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,9 +5,10 @@ Avalanche's other rehearsal strategies keep a buffer of their own, of as many ex
 Their further settings are Avalanche's or the cited papers' defaults, not tuned here; ``options`` changes them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
 from typing import Any
 
@@ -28,72 +29,11 @@ from avalanche.training import (
 )
 
 from ..plugin import AIMMergingPlugin
-from ..rehearsal.memory import RehearsalMemory
 from .rivals import named
+from .strategy import Arguments, Budget, Strategy
 
-Arguments = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a strategy may use.
-
-    :param memory: the rehearsed share (float) or count (int) of each past task.
-    :param seed: of the memory's choice.
-    :param batch_size: training examples of an iteration; rehearsal batches have as many again.
-    :param sizes: training examples of each task, in stream order.
-    """
-
-    memory: float | int
-    seed: int
-    batch_size: int
-    sizes: tuple[int, ...]
-
-    def rehearsal(self, kind: type[RehearsalMemory] = RehearsalMemory) -> RehearsalMemory:
-        """Make a memory.
-
-        :param kind: its class.
-        """
-        return kind(self.memory, self.seed)
-
-    @property
-    def per_task(self) -> int:
-        """Examples that the memory holds of a past task: of the largest, for strategies that take one number."""
-        return max(map(self.rehearsal().examples_of, self.sizes))
-
-    @property
-    def total(self) -> int:
-        """Examples that the memory holds while the last task is trained on."""
-        return sum(map(self.rehearsal().examples_of, self.sizes[:-1]))
-
-    @property
-    def rehearsal_batch(self) -> int:
-        """Rehearsed examples of an iteration; no more than there are, or Avalanche's buffers rehearse nothing."""
-        return max(1, min(self.batch_size, self.total))
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """One strategy: an Avalanche template and how it is called.
-
-    :param template: the class.
-    :param arguments: its arguments beyond model, optimizer, criterion, batch sizes, epochs and device, made from the
-        budget; further keywords are the options of the comparison.
-    :param all_labels: whether it reads the scores of all labels in training.
-    :param whole_stream: whether it is trained once, on all tasks together.
-    :param whole_batch: whether it reads outputs or the gradient of the whole batch before the backward pass, so that it
-        can't be trained in micro-batches.
-    :param lora: whether it needs a model with LoRA.
-    :param own: one option that is tuned besides the learning rate, and the two values to try beside its default.
-    """
-
-    template: type
-    arguments: Callable[..., Arguments]
-    all_labels: bool = False
-    whole_stream: bool = False
-    whole_batch: bool = False
-    lora: bool = False
-    own: tuple[str, tuple[Any, Any]] | None = None
+ENTRY_POINTS = "avalanche_aim.strategies"
+"""The entry point group in which installed packages offer a :class:`Strategy` by name."""
 
 
 def _aim(budget: Budget, **options: Any) -> Arguments:
@@ -144,33 +84,54 @@ def _agem(budget: Budget, **options: Any) -> Arguments:
     return {"sample_size": max(budget.batch_size, len(budget.sizes) - 1), **_patterns(budget, **options)}
 
 
+_AIM = "AIMMerging, arXiv 2509.17348"
+_EWC = "Kirkpatrick et al. 2017, arXiv 1612.00796"
+
 STRATEGIES: dict[str, Strategy] = {
-    "naive": Strategy(Naive, _fixed()),
-    "replay": Strategy(Naive, named.replay, own=("share", (0.1, 0.25))),
-    "ewc": Strategy(EWC, _fixed(ewc_lambda=1.0)),
-    "ewc-online": Strategy(EWC, _fixed(ewc_lambda=1.0, mode="online", decay_factor=0.9)),
-    "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True, whole_batch=True),
-    "si": Strategy(SynapticIntelligence, _fixed(si_lambda=1.0)),
-    "mas": Strategy(MAS, _fixed(lambda_reg=1.0, alpha=0.5), all_labels=True),
-    "agem": Strategy(AGEM, _agem),
-    "gem": Strategy(GEM, _patterns),
-    "gdumb": Strategy(GDumb, _buffer()),
-    "der": Strategy(DER, _replayed(), all_labels=True, whole_batch=True),
-    "er-ace": Strategy(ER_ACE, _replayed(), all_labels=True, whole_batch=True),
-    "mir": Strategy(MIR, _replayed(subsample=50), whole_batch=True),
-    "cumulative": Strategy(Cumulative, _fixed()),
-    "joint": Strategy(JointTraining, _fixed(), whole_stream=True),
-    "aim": Strategy(Naive, _aim),
-    "aim-reference": Strategy(Naive, partial(_aim, preset="reference")),
-    "aim-economical": Strategy(Naive, partial(_aim, preset="economical")),
-    "aim-replay": Strategy(Naive, _aim_with_replay),
-    "fixed-interval": Strategy(Naive, _fixed_interval, own=("interval", (4, 16))),
-    "random-interval": Strategy(Naive, _random_interval, own=("mean", (4, 16))),
-    "single-merge": Strategy(Naive, _single_merge),
-    # ½ (θ before the task + θ after it), no memory, no signals: what merging alone does.
-    "averaging": Strategy(Naive, partial(_aim, rehearsal=None, schedule="once", weights={"name": "fixed"})),
-}
-"""Name → strategy. One of your own is one more entry."""
+    "naive": Strategy(Naive, _fixed(), source="plain training, task after task"),
+    "replay": Strategy(Naive, named.replay, own=("share", (0.1, 0.25)), source="Avalanche's ReplayPlugin"),
+    "ewc": Strategy(EWC, _fixed(ewc_lambda=1.0), source=_EWC),
+    "ewc-online": Strategy(EWC, _fixed(ewc_lambda=1.0, mode="online", decay_factor=0.9),
+                           source="Schwarz et al. 2018, arXiv 1805.06370"),
+    "lwf": Strategy(LwF, _fixed(alpha=1.0, temperature=2.0), all_labels=True, whole_batch=True,
+                    source="Li and Hoiem 2016, arXiv 1606.09282"),
+    "si": Strategy(SynapticIntelligence, _fixed(si_lambda=1.0), source="Zenke et al. 2017, arXiv 1703.04200"),
+    "mas": Strategy(MAS, _fixed(lambda_reg=1.0, alpha=0.5), all_labels=True,
+                    source="Aljundi et al. 2018, arXiv 1711.09601"),
+    "agem": Strategy(AGEM, _agem, source="Chaudhry et al. 2019, arXiv 1812.00420"),
+    "gem": Strategy(GEM, _patterns, source="Lopez-Paz and Ranzato 2017, arXiv 1706.08840"),
+    "gdumb": Strategy(GDumb, _buffer(), source="Prabhu et al., ECCV 2020"),
+    "der": Strategy(DER, _replayed(), all_labels=True, whole_batch=True,
+                    source="Buzzega et al. 2020, arXiv 2004.07211"),
+    "er-ace": Strategy(ER_ACE, _replayed(), all_labels=True, whole_batch=True,
+                       source="Caccia et al. 2022, arXiv 2104.05025"),
+    "mir": Strategy(MIR, _replayed(subsample=50), whole_batch=True, source="Aljundi et al. 2019, arXiv 1908.04742"),
+    "cumulative": Strategy(Cumulative, _fixed(), source="trains on all data so far, task after task"),
+    "joint": Strategy(JointTraining, _fixed(), whole_stream=True, source="trains once on all tasks: an upper bound"),
+    "aim": Strategy(Naive, _aim, source=_AIM),
+    "aim-reference": Strategy(Naive, partial(_aim, preset="reference"), source=f"{_AIM}, the published code"),
+    "aim-economical": Strategy(Naive, partial(_aim, preset="economical"), source=f"{_AIM}, with fewer memory passes"),
+    "aim-replay": Strategy(Naive, _aim_with_replay, source=f"{_AIM}, while replay mixes memory in"),
+    "fixed-interval": Strategy(Naive, _fixed_interval, own=("interval", (4, 16)),
+                               source=f"control: {_AIM}, merges at a fixed distance"),
+    "random-interval": Strategy(Naive, _random_interval, own=("mean", (4, 16)),
+                                source=f"control: {_AIM}, merges at random distances"),
+    "single-merge": Strategy(Naive, _single_merge, source=f"control: {_AIM}, one merge at the end of a task"),
+    "averaging": Strategy(Naive, partial(_aim, rehearsal=None, schedule="once", weights={"name": "fixed"}),
+                          source="control: ½ (θ before a task + θ after it), no memory, no signals"),
+    "mix-replay": Strategy(Naive, named.mix_replay, source="public code of the group that wrote FOREVER"),
+    "alternate": Strategy(Naive, named.alternate, own=("interval", (4, 16)),
+                          source="control: iterations on the memory, nothing undone"),
+    "mer": Strategy(Naive, named.mer, own=("epsilon", (0.25, 0.75)), source="arXiv 2508.01908, from a note"),
+    "ema-replay": Strategy(Naive, named.ema_replay, own=("decay", (0.98, 0.99)),
+                           source="SuRe without its memory, arXiv 2511.22367"),
+    "sure": Strategy(Naive, named.sure, own=("decay", (0.98, 0.99)), source="SuRe, arXiv 2511.22367"),
+    "forever": Strategy(Naive, named.forever, own=("calibration", (6, 12)), source="arXiv 2601.03938, from a note"),
+    "wsc": Strategy(Naive, named.wsc, own=("warmup", (0.25, 0.75)), source="Cho et al., arXiv 2502.07274"),
+    "magmax": Strategy(Naive, named.magmax, own=("scale", (0.75, 1.0)), source="arXiv 2407.06322"),
+    "slao": Strategy(Naive, named.slao, lora=True, source="arXiv 2512.23017, from a note"),
+}  # fmt: skip
+"""Name → strategy. One of your own is one more entry; those of installed packages are found by their entry point."""
 
 STRATEGIES |= {
     "mix-replay": Strategy(Naive, named.mix_replay),
@@ -186,43 +147,83 @@ STRATEGIES |= {
 """Methods of the papers around AIMMerging."""
 
 
-def check_strategies(names: Iterable[str], options: Mapping[str, Arguments] | None = None) -> list[str]:
-    """Return the names, each once, if all are known.
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
-    :param names: names of strategies.
-    :param options: further arguments by strategy; they are tried out.
-    :raises ValueError: for an unknown name or option, or no name at all.
+
+def strategy_names() -> list[str]:
+    """Return the names of all strategies, those of installed packages last."""
+    return list(dict.fromkeys((*STRATEGIES, *_installed())))
+
+
+def strategy(name: str) -> Strategy:
+    """Return a strategy by name.
+
+    :param name: a key of :data:`STRATEGIES`, or an entry point of an installed package.
+    :raises ValueError: for an unknown name, or an entry point that holds no strategy.
     """
-    names = list(dict.fromkeys(names))
-    unknown = [name for name in names if name not in STRATEGIES]
-    if unknown or not names:
-        raise ValueError(f"strategies: expected some of {', '.join(STRATEGIES)}; got {', '.join(unknown) or 'none'}")
-    for name, chosen in (options or {}).items():
+    if name not in STRATEGIES:
+        point = _installed().get(name)
+        if point is None:
+            raise ValueError(f"strategies: expected some of {', '.join(strategy_names())}; got {name}")
+        try:
+            loaded = point.load()
+        except Exception as error:  # whatever that package does
+            raise ValueError(f"strategies: {name} of {point.value} can't be loaded: {error!r:.300}") from error
+        if not isinstance(loaded, Strategy):
+            raise ValueError(f"strategies: expected {point.value} to be a Strategy, got {loaded!r:.80}")
+        STRATEGIES[name] = loaded
+    return STRATEGIES[name]
+
+
+def check_strategies(names: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
+    """Refuse unknown strategies and options; options are tried out.
+
+    :param names: the strategies of a comparison.
+    :param options: further arguments by strategy.
+    :raises ValueError: for an unknown strategy, or options that are unknown, refused, or of another strategy.
+    """
+    if unknown := [name for name in names if name not in strategy_names()]:
+        there = ", ".join(strategy_names())
+        raise ValueError(f"strategies: expected some of {there}; got {', '.join(unknown):.200}")
+    options = options or {}
+    if not _is_plain(options):
+        raise ValueError(f"options: expected texts, finite numbers, true, false, none, and lists and mappings of these "
+                         f"by text, got {options!r:.200}")  # fmt: skip
+    for name, chosen in options.items():
         if name not in names:
-            raise ValueError(f"options: expected a strategy of the comparison ({', '.join(names)}), got {name!r}")
+            raise ValueError(f"options: expected a strategy of the comparison ({', '.join(names)}), got {name!r:.80}")
         _check_options(name, chosen)
-    return names
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON holds a value as it is, so that a finished run can be kept, and found again by its settings."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) for name in value) and all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _check_options(name: str, options: Arguments) -> None:
-    known = _options_of(STRATEGIES[name])
+    known = _options_of(strategy(name))
     unknown = [str(option) for option in options if option not in known]
     if unknown:
         there = f"some of {', '.join(known)}" if known else "none"
         raise ValueError(f"options of {name}: expected {there}; got {', '.join(unknown)}")
     try:
-        STRATEGIES[name].arguments(_TRIAL, **options)
+        strategy(name).arguments(_TRIAL, **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"options of {name}: {error}") from error
 
 
-def _options_of(strategy: Strategy) -> list[str]:
+def _options_of(chosen: Strategy) -> list[str]:
     """Name the options that a strategy takes: its own, and those that it hands on to its plugin or template."""
-    own = list(signature(strategy.arguments).parameters.values())[1:]
+    own = list(signature(chosen.arguments).parameters.values())[1:]
     names = [p.name for p in own if p.kind is not Parameter.VAR_KEYWORD]
     if len(names) < len(own):
-        plugins = strategy.arguments(_TRIAL).get("plugins")
-        names += signature(type(plugins[-1]) if plugins else strategy.template).parameters
+        plugins = chosen.arguments(_TRIAL).get("plugins")
+        names += signature(type(plugins[-1]) if plugins else chosen.template).parameters
     return [name for name in dict.fromkeys(names) if name not in _SHARED]
 
 

@@ -17,23 +17,26 @@ class RehearsalMemory(ExemplarsBuffer):
 
     It is an Avalanche storage policy too, so that ``ReplayPlugin(mem_size=memory.max_size,
     storage_policy=memory)`` rehearses the same examples. Source: arXiv 2509.17348 (2 % of each past task); the
-    published code keeps one example of each distinct target whatever the share, ours never exceeds the share.
+    published code keeps one example of each distinct target whatever the share; ``per_label=1`` does so too.
 
     :param size: a float in [0, 1] for a fraction of each experience (1.0 is all of it), an int for a count of
         examples of each.
     :param seed: of the memory's own choice of examples.
+    :param per_label: at least so many examples of each distinct target, even where ``size`` is less.
     :raises ValueError: for a fraction outside [0, 1] or a negative count.
     """
 
-    def __init__(self, size: float | int = 0.02, seed: int = 0) -> None:
+    def __init__(self, size: float | int = 0.02, seed: int = 0, per_label: int = 0) -> None:
         if isinstance(size, bool) or not isinstance(size, (int, float)):
             raise TypeError(f"memory: expected a fraction (float) or a count (int), got {size!r}")
         if isinstance(size, float) and not 0.0 <= size <= 1.0:
             raise ValueError(f"memory: expected a fraction in [0, 1] (or a count as an int), got {size}")
         if size < 0:
             raise ValueError(f"memory: expected a count of 0 or more examples, got {size}")
+        if isinstance(per_label, bool) or not isinstance(per_label, int) or per_label < 0:
+            raise ValueError(f"per_label: expected a count of 0 or more examples, got {per_label!r}")
         super().__init__(max_size=sys.maxsize)
-        self.size = size
+        self.size, self.per_label = size, per_label
         self.selected: list[list[int]] = []
         """For each past experience the rows of its data set that are kept."""
         self._generator = torch.Generator().manual_seed(seed)
@@ -42,29 +45,30 @@ class RehearsalMemory(ExemplarsBuffer):
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.selected)
 
-    def examples_of(self, length: int) -> int:
+    def examples_of(self, length: int, labels: int = 0) -> int:
         """How many examples of an experience are kept.
 
         :param length: the experience's number of examples.
+        :param labels: of its distinct targets.
         """
-        if isinstance(self.size, int):
-            return min(self.size, length)
-        return int(round(self.size * length, 6))  # rounding first: 0.29 * 100 is 28.999…
+        # rounding first: 0.29 * 100 is 28.999…
+        size = self.size if isinstance(self.size, int) else int(round(self.size * length, 6))
+        return min(max(size, self.per_label * labels), length)
 
     def add(self, dataset: Any) -> None:
         """Keep the share of one more experience.
 
         :param dataset: its ``AvalancheDataset``; balanced over ``dataset.targets`` where it has them.
         """
-        size = self.examples_of(len(dataset))
+        targets = [int(target) for target in getattr(dataset, "targets", range(len(dataset)))]
+        size = self.examples_of(len(dataset), len(set(targets)))
         if size == 0 and self.size > 0:
             warnings.warn(
                 f"nothing of this experience is rehearsed: {self.size} of {len(dataset)} examples is less than "
                 "one; give the memory's size as a count (an int) to keep some",
                 stacklevel=2,
             )
-        targets = list(getattr(dataset, "targets", range(len(dataset))))
-        rows = self.choose([int(t) for t in targets], size)
+        rows = self.choose(targets, size)
         self.selected.append(rows)
         if rows:
             kept = dataset.subset(rows)

@@ -9,7 +9,7 @@ import pytest
 
 from avalanche_aim.cli import run as command
 from avalanche_aim.evaluation import DEFINITIONS
-from avalanche_aim.experiments import STRATEGIES, Configuration, Result, comparison
+from avalanche_aim.experiments import STRATEGIES, Configuration, Key, Result, comparison
 from avalanche_aim.experiments.claims import Claims
 from avalanche_aim.text.model import sources
 
@@ -17,11 +17,11 @@ SMALL = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4", "--
 
 
 def call(*arguments: str, **defaults: Any) -> int:
-    return command.compare(command.parser("What it shows.", "1, 2 or 3", **defaults), [*SMALL, *arguments])
+    return command.compare(command.Parser("What it shows.", **defaults), [*SMALL, *arguments])
 
 
 def configured(*arguments: str, **defaults: Any) -> Configuration:
-    return command.configured(command.parser("What it shows.", "1, 2 or 3", **defaults), arguments)[0]
+    return command.Parser("What it shows.", **defaults).configured(arguments)[0]
 
 
 @pytest.fixture
@@ -30,15 +30,15 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result]) -> list[tuple[str, str, int]]:
+def runs(monkeypatch: pytest.MonkeyPatch, result_of: Callable[..., Result]) -> list[Key]:
     """Put a stand-in in the place of every run, which fails for ewc; collect what ran."""
-    asked: list[tuple[str, str, int]] = []
+    asked: list[Key] = []
 
-    def run(name: str, model: Any, benchmark: Any, settings: Any, order: str = "", **chosen: Any) -> Result:
-        asked.append((name, order, settings.seed))
-        if name == "ewc":
+    def run(key: Key, model: Any, benchmark: Any, settings: Any, **chosen: Any) -> Result:
+        asked.append(key)
+        if key.strategy == "ewc":
             raise RuntimeError("out of memory")
-        return result_of(name, settings.seed, order=order)
+        return result_of(key.strategy, key.seed, order=key.order)
 
     monkeypatch.setattr(comparison, "run", run)
     return asked
@@ -61,7 +61,7 @@ def file(tmp_path: Path) -> Callable[[str], str]:
 
 def test_a_comparison_that_runs_ends_with_status_zero(runs: list[Any], out: Path) -> None:
     assert call("--strategies", "naive", "aim", "--seeds", "3", "4", "3", "--out", str(out)) == 0
-    assert runs == [("naive", "1", 3), ("aim", "1", 3), ("naive", "1", 4), ("aim", "1", 4)]
+    assert runs == [Key(name, "1", seed) for seed in (3, 4) for name in ("naive", "aim")]
 
 
 def test_a_failed_run_ends_with_status_one_and_its_reason(
@@ -89,14 +89,17 @@ def test_where_every_run_failed_there_is_no_table(
         (["--order", "news,weather"], "'weather', which is not there"),
         (["--strategies", "naive", "aimm"], "strategies: expected some of naive, replay"),
         (["--options", '{"aim": {"windw": 7}}'], "options of aim: expected some of preset"),
-        (["--options", "[]"], "options: expected arguments by strategy"),
+        (["--options", '{"aim": 7}'], "options: expected arguments by strategy"),
+        (["--stream", "train"], "stream: expected one of test, dev, got 'train'"),
+        (["--benchmark", "glue"], "benchmark: expected one of standard_cl"),
+        (["--model", ""], "model: expected"),
         (["--benchmark", "superni"], "data: expected the folder of the files of superni"),
         (["--model", "/no/such/model"], "/no/such/model"),
         (["--model", "nobody/no-model"], "nobody/no-model"),
         (["--data", "/no/such/data"], "/no/such/data"),
         (["--config", "/no/such/file.yaml"], "/no/such/file.yaml"),
-        (["--memory", "1.5"], "memory: expected a fraction in [0, 1]"),
-        (["--memory", "-1"], "memory: expected a count of 0 or more"),
+        (["--memory", "1.5"], "memory: expected a fraction from 0 to 1"),
+        (["--memory", "-1"], "memory: expected a fraction from 0 to 1"),
         (["--epochs", "0"], "epochs: expected an integer of 1 or more, got 0"),
         (["--learning-rate", "nan"], "learning_rate: expected a positive number"),
         (["--train-per-task", "0"], "train_per_task: expected an integer of 1 or more"),
@@ -128,11 +131,11 @@ def test_a_mistake_ends_with_status_two_and_one_clear_line_before_training(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--memory", "some"], "argument --memory: invalid"),
-        (["--stream", "train"], "argument --stream: invalid choice"),
+        (["--memory", "some"], "argument --memory: expected a fraction from 0 to 1"),
+        (["--options", "[]"], "argument --options: expected arguments by strategy"),
+        (["--recipe", "mine"], "argument --recipe: invalid choice"),
         (["--seeds", "x"], "argument"),
-        (["--options", "{"], "argument --options: invalid"),
-        (["--benchmark", "glue"], "argument --benchmark: invalid choice"),
+        (["--options", "{"], "argument --options: expected arguments by strategy"),
         (["--no-such-option"], "unrecognized arguments"),
     ],
 )
@@ -320,7 +323,7 @@ def test_what_other_commands_are_still_making_is_told(
 ) -> None:
     with Claims(out / "runs").on("naive_order-1_seed-0"):
         assert call("--strategies", "naive", "replay", "--out", str(out)) == 0
-    assert runs == [("replay", "1", 0)]
+    assert runs == [Key("replay", "1", 0)]
     assert f"making 1 of these runs in {out}" in " ".join(capsys.readouterr().out.split())
 
 

@@ -10,6 +10,7 @@ from staged import Stage
 
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.experiments import Comparison, Configuration, Key, Result, comparison
+from avalanche_aim.experiments.models import LanguageModels
 from avalanche_aim.experiments.progress import progress_bar
 from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
 from avalanche_aim.text import TextTask
@@ -63,25 +64,26 @@ def stage(
     """Put stand-ins in the place of all that takes time."""
     stage = Stage()
 
-    def run(name: str, model: Any, benchmark: Any, settings: Any, order: str = "", **chosen: Any) -> Result:
-        stage.runs.append(Key(name, order, settings.seed))
+    def run(key: Key, model: Any, benchmark: Any, settings: Any, **chosen: Any) -> Result:
+        name = key.strategy
+        stage.runs.append(key)
         stage.options.append(chosen["options"])
         stage.during.pop(name, lambda: None)()
         if name in stage.errors:
             raise stage.errors[name]
-        return result_of(name, settings.seed, order=order, single=chosen["single"])
+        return result_of(name, key.seed, order=key.order, single=chosen["single"])
 
-    def load_model(self: Configuration, seed: int) -> LanguageModel:
+    def load(self: LanguageModels, seed: int) -> LanguageModel:
         stage.models.append(seed)
         return tiny_models["tiny"]
 
-    def single(model: Any, benchmark: Any, settings: Any, **chosen: Any) -> list[float]:
-        stage.references.append(settings.seed)
+    def single(model: Any, benchmark: Any, settings: Any, seed: int, **chosen: Any) -> list[float]:
+        stage.references.append(seed)
         return [70.0, 70.0]
 
     monkeypatch.setattr(comparison, "run", run)
     monkeypatch.setattr(comparison, "single_task_scores", single)
-    monkeypatch.setattr(Configuration, "load_model", load_model)
+    monkeypatch.setattr(LanguageModels, "_load", load)
     return stage
 
 

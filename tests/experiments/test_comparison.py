@@ -109,7 +109,7 @@ def test_finished_runs_with_other_settings_are_refused_and_nothing_is_overwritte
     compare()
     stage.runs.clear()
     before = files(tmp_path)
-    with pytest.raises(ValueError, match=rf"is a finished run with other settings \({difference}\)"):
+    with pytest.raises(ValueError, match=rf"is a finished run of .* with other settings \({difference}\)"):
         compare(**changes)
     assert stage.runs == []
     assert files(tmp_path) == before

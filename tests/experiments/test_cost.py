@@ -11,7 +11,7 @@ from avalanche.benchmarks import CLScenario
 from torch import nn
 
 from avalanche_aim import LanguageModel
-from avalanche_aim.experiments import Cost, Settings, cost, run
+from avalanche_aim.experiments import Cost, Key, Settings, cost, run
 from avalanche_aim.experiments.cost import CostMeter
 
 SETTINGS = Settings(batch_size=4, memory=4)
@@ -24,7 +24,7 @@ def cost_of(llama: LanguageModel, streams: dict[str, CLScenario], hidden: Any) -
     """Run a strategy and return what it cost."""
 
     def measure(name: str, settings: Settings = SETTINGS, **options: Any) -> Cost:
-        return run(name, llama, streams["tiny"], settings, options=options or None, bar=hidden).cost
+        return run(Key(name), llama, streams["tiny"], settings, options=options or None, bar=hidden).cost
 
     return measure
 

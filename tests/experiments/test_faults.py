@@ -15,7 +15,7 @@ from peft import PeftModel
 
 from avalanche_aim import LanguageModel
 from avalanche_aim.__main__ import main
-from avalanche_aim.experiments import Comparison, Configuration, RunStore, Settings, comparison, run
+from avalanche_aim.experiments import Comparison, Configuration, Key, RunStore, Settings, comparison, run
 from avalanche_aim.experiments.cost import CostMeter
 from avalanche_aim.text import TextExample, TextTask, text_benchmark
 
@@ -178,7 +178,7 @@ def test_an_error_in_an_example_names_task_and_row(llama: LanguageModel) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flat, "__getitem__", getitem)
         with pytest.raises(OSError, match="no such picture") as raised:
-            run("naive", llama, benchmark, Settings(batch_size=2))
+            run(Key("naive"), llama, benchmark, Settings(batch_size=2))
     assert raised.value.__notes__ == ["while training on task second (experience 1), loading row 4 of 6"]
 
 
@@ -190,7 +190,7 @@ def test_an_error_in_an_evaluation_says_so(llama: LanguageModel, streams: Any, m
 
     monkeypatch.setattr(Naive, "eval", fail)
     with pytest.raises(RuntimeError) as raised:
-        run("naive", llama, streams["tiny"], Settings(batch_size=4))
+        run(Key("naive"), llama, streams["tiny"], Settings(batch_size=4))
     assert raised.value.__notes__ == ["while evaluating after task moods (experience 0)"]
 
 

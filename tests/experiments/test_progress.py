@@ -6,7 +6,7 @@ import pytest
 from avalanche.benchmarks import CLScenario
 
 from avalanche_aim import LanguageModel
-from avalanche_aim.experiments import Settings, run
+from avalanche_aim.experiments import Key, Settings, run
 from avalanche_aim.experiments.progress import progress_bar
 from avalanche_aim.experiments.runner import examples_of
 
@@ -37,7 +37,7 @@ def test_the_bar_only_goes_forward_and_ends_complete(
     total = examples_of(streams["tiny"], settings)
     assert total == 2 * 8 + 2 * 8 + 6 + 12
     bar = Bar(total)
-    run(name, llama, streams["tiny"], settings, bar=bar)
+    run(Key(name), llama, streams["tiny"], settings, bar=bar)
     assert bar.places == sorted(bar.places)
     assert bar.n == total - (6 if name == "joint" else 0)  # which is not evaluated after the first task
     assert len(set(bar.places)) > 4  # not only at the ends
@@ -45,7 +45,7 @@ def test_the_bar_only_goes_forward_and_ends_complete(
 
 def test_the_bar_says_what_happens(llama: LanguageModel, streams: dict[str, CLScenario]) -> None:
     bar = Bar(100)
-    run("naive", llama, streams["tiny"], SETTINGS, bar=bar, label="1/2 naive")
+    run(Key("naive"), llama, streams["tiny"], SETTINGS, bar=bar, label="1/2 naive")
     assert bar.texts == [
         "1/2 naive, training on moods",
         "1/2 naive, evaluating moods",
@@ -57,7 +57,7 @@ def test_the_bar_says_what_happens(llama: LanguageModel, streams: dict[str, CLSc
 
 def test_a_bar_never_exceeds_its_total(llama: LanguageModel, streams: dict[str, CLScenario]) -> None:
     bar = Bar(20)
-    run("naive", llama, streams["tiny"], SETTINGS, bar=bar)
+    run(Key("naive"), llama, streams["tiny"], SETTINGS, bar=bar)
     assert bar.n == max(bar.places) == 20
 
 

@@ -14,7 +14,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_aim import LanguageModel
-from avalanche_aim.experiments import STRATEGIES, Cost, Result, Settings, Strategy, run
+from avalanche_aim.experiments import STRATEGIES, Cost, Key, Result, Settings, Strategy, run
 from avalanche_aim.experiments.progress import progress_bar
 from avalanche_aim.text import generate
 
@@ -31,7 +31,7 @@ def measured(result: Result) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("name", ["replay", "aim"])
 def test_the_same_seed_gives_the_same_result(name: str, trained_llama: Trained) -> None:
-    first, second = (run(name, *trained_llama, SETTINGS, bar=progress_bar(0, False)) for _ in range(2))
+    first, second = (run(Key(name), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for _ in range(2))
     assert any(score for row in first.r for score in row)
     assert measured(first) == measured(second)
 
@@ -39,14 +39,14 @@ def test_the_same_seed_gives_the_same_result(name: str, trained_llama: Trained) 
 def test_python_s_and_numpy_s_streams_are_seeded_too(trained_llama: Trained) -> None:
     drawn: list[tuple[float, float]] = []
     for seed in (0, 0, 1):  # A-GEM picks what it rehearses with Python's
-        run("agem", *trained_llama, replace(SETTINGS, seed=seed), bar=progress_bar(0, False))
+        run(Key("agem", seed=seed), *trained_llama, SETTINGS, bar=progress_bar(0, False))
         drawn.append((random.random(), np.random.random()))
     assert drawn[0] == drawn[1]
     assert all(a != b for a, b in zip(drawn[0], drawn[2], strict=True))
 
 
 def test_another_seed_gives_another_run(trained_llama: Trained) -> None:
-    runs = [run("aim", *trained_llama, replace(SETTINGS, seed=seed), bar=progress_bar(0, False)) for seed in (0, 1)]
+    runs = [run(Key("aim", seed=seed), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for seed in (0, 1)]
     assert measured(runs[0])[-1] != measured(runs[1])[-1]
 
 
@@ -60,7 +60,7 @@ def test_r_is_the_share_of_right_greedy_answers_in_percent_on_the_stream_asked_f
         answers = generate(model, rows(experience), 16)
         right = [text == e.answer for text, e in zip(answers, experience.task.split(stream), strict=True)]
         expected.append(100.0 * sum(right) / len(right))
-    result = run("naive", model, benchmark, replace(STANDING_STILL, stream=stream), bar=progress_bar(0, False))
+    result = run(Key("naive"), model, benchmark, replace(STANDING_STILL, stream=stream), bar=progress_bar(0, False))
     assert result.r == [[pytest.approx(expected[0])], pytest.approx(expected)]
     assert len(set(expected)) == 2
 
@@ -92,27 +92,27 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
 
 
 def test_the_optimizer_is_adamw_without_decay(trained_llama: Trained, spy: Spy) -> None:
-    run("spy", *trained_llama, SETTINGS, bar=progress_bar(0, False))
+    run(Key("spy"), *trained_llama, SETTINGS, bar=progress_bar(0, False))
     assert set(spy.optimizers) == {(torch.optim.AdamW, SETTINGS.learning_rate, 0.0)}
 
 
 def test_the_optimizer_starts_anew_in_each_task(trained_llama: Trained, spy: Spy) -> None:
-    run("spy", *trained_llama, replace(SETTINGS, epochs=2), bar=progress_bar(0, False))
+    run(Key("spy"), *trained_llama, replace(SETTINGS, epochs=2), bar=progress_bar(0, False))
     assert spy.steps == [2 * 6, 2 * 4]  # 24 and 16 examples by fours
 
 
 def test_an_iteration_has_as_many_examples_as_asked_for(trained_llama: Trained, spy: Spy) -> None:
-    run("spy", *trained_llama, replace(SETTINGS, batch_size=6), bar=progress_bar(0, False))
+    run(Key("spy"), *trained_llama, replace(SETTINGS, batch_size=6), bar=progress_bar(0, False))
     assert spy.batches == [6] * 4 + [6, 6, 4]  # 24 and 16 examples
 
 
 def test_only_the_tasks_seen_so_far_are_evaluated(trained_llama: Trained) -> None:
-    result = run("naive", *trained_llama, STANDING_STILL, bar=progress_bar(0, False))
+    result = run(Key("naive"), *trained_llama, STANDING_STILL, bar=progress_bar(0, False))
     assert [len(row) for row in result.r] == [1, 2]
 
 
 def test_the_numbers_follow_from_r(trained_llama: Trained) -> None:
-    result = run("naive", *trained_llama, replace(SETTINGS, learning_rate=1e-2), bar=progress_bar(0, False))
+    result = run(Key("naive"), *trained_llama, replace(SETTINGS, learning_rate=1e-2), bar=progress_bar(0, False))
     assert result.r[1][0] < result.r[0][0]
     assert result.metrics["OP"] == pytest.approx(sum(result.r[1]) / 2)
     assert result.metrics["BWT"] == pytest.approx(result.r[1][0] - result.r[0][0])
@@ -125,28 +125,28 @@ def test_label_accuracy_is_in_percent(trained_llama: Trained, own_loss: Callable
     for example in moods.test:
         losses = {label: float(own_loss(model, example.prompt, label)) for label in moods.labels}
         right += min(losses, key=losses.__getitem__) == example.answer
-    result = run("naive", model, benchmark, STANDING_STILL, bar=progress_bar(0, False))
+    result = run(Key("naive"), model, benchmark, STANDING_STILL, bar=progress_bar(0, False))
     assert result.label_accuracy[0] == pytest.approx(100.0 * right / len(moods.test))
 
 
 def test_an_open_task_has_no_label_accuracy(trained_llama: Trained) -> None:
-    assert len(run("naive", *trained_llama, STANDING_STILL, bar=progress_bar(0, False)).label_accuracy) == 1
+    assert len(run(Key("naive"), *trained_llama, STANDING_STILL, bar=progress_bar(0, False)).label_accuracy) == 1
 
 
 def test_a_result_says_what_ran(trained_llama: Trained) -> None:
-    result = run("replay", *trained_llama, replace(SETTINGS, seed=3), bar=progress_bar(0, False))
+    result = run(Key("replay", seed=3), *trained_llama, SETTINGS, bar=progress_bar(0, False))
     assert (result.strategy, result.seed, result.tasks) == ("replay", 3, ["moods", "names"])
     assert (result.order, result.single) == ("", None)
 
 
 def test_the_order_and_the_references_are_recorded(trained_llama: Trained) -> None:
-    result = run("naive", *trained_llama, SETTINGS, order="2", single=[50.0, 0.0], bar=progress_bar(0, False))
+    result = run(Key("naive", "2"), *trained_llama, SETTINGS, single=[50.0, 0.0], bar=progress_bar(0, False))
     assert (result.order, result.single) == ("2", [50.0, 0.0])
     assert "FWT" in result.metrics
 
 
 def test_only_merging_has_merges_and_a_history(trained_llama: Trained) -> None:
-    replay, aim = (run(name, *trained_llama, SETTINGS, bar=progress_bar(0, False)) for name in ("replay", "aim"))
+    replay, aim = (run(Key(name), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for name in ("replay", "aim"))
     assert (replay.merges, replay.history) == (None, None)
     assert aim.history is not None
     assert aim.history.iterations
@@ -157,45 +157,47 @@ def test_only_merging_has_merges_and_a_history(trained_llama: Trained) -> None:
 def test_the_model_stays_as_it_was(name: str, trained_llama: Trained) -> None:
     model, benchmark = trained_llama
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    run(name, model, benchmark, SETTINGS, bar=progress_bar(0, False))
+    run(Key(name), model, benchmark, SETTINGS, bar=progress_bar(0, False))
     assert not model.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_showing_progress_changes_nothing(trained_llama: Trained, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = run("aim", *trained_llama, replace(SETTINGS, epochs=2))
+    shown = run(Key("aim"), *trained_llama, replace(SETTINGS, epochs=2))
     assert "100%" in capsys.readouterr().err
-    hidden = run("aim", *trained_llama, replace(SETTINGS, epochs=2), bar=progress_bar(0, False))
+    hidden = run(Key("aim"), *trained_llama, replace(SETTINGS, epochs=2), bar=progress_bar(0, False))
     assert measured(shown) == measured(hidden)
     assert capsys.readouterr().err == ""
 
 
 def test_the_labels_that_a_strategy_reads_are_scored_in_its_own_copy_alone(trained_llama: Trained) -> None:
     model, benchmark = trained_llama
-    run("lwf", model, benchmark, SETTINGS, bar=progress_bar(0, False))
+    run(Key("lwf"), model, benchmark, SETTINGS, bar=progress_bar(0, False))
     assert not model.score_all_labels
 
 
 def test_an_unknown_strategy_is_refused_with_those_that_are_known(trained_llama: Trained) -> None:
     with pytest.raises(ValueError, match=r"expected some of naive, replay, .*got aimm"):
-        run("aimm", *trained_llama, SETTINGS, bar=progress_bar(0, False))
+        run(Key("aimm"), *trained_llama, SETTINGS, bar=progress_bar(0, False))
 
 
 def test_an_unknown_option_is_refused_before_training(trained_llama: Trained, spy: Spy) -> None:
     with pytest.raises(ValueError, match="options of spy: expected none; got windw"):
-        run("spy", *trained_llama, SETTINGS, options={"windw": 7}, bar=progress_bar(0, False))
+        run(Key("spy"), *trained_llama, SETTINGS, options={"windw": 7}, bar=progress_bar(0, False))
     assert spy.batches == []
 
 
 def test_options_change_the_run(trained_llama: Trained) -> None:
     settings, bar = replace(SETTINGS, memory=8), progress_bar(0, False)
-    merges = [run("fixed-interval", *trained_llama, settings, options={"interval": n}, bar=bar).merges for n in (1, 2)]
+    merges = [
+        run(Key("fixed-interval"), *trained_llama, settings, options={"interval": n}, bar=bar).merges for n in (1, 2)
+    ]
     assert merges == [4, 2]
 
 
 def test_an_unknown_stream_is_refused_with_those_that_are_known(trained_llama: Trained) -> None:
     with pytest.raises(ValueError, match=r"test.*dev|dev.*test"):
-        run("naive", *trained_llama, replace(SETTINGS, stream="valid"), bar=progress_bar(0, False))
+        run(Key("naive"), *trained_llama, replace(SETTINGS, stream="valid"), bar=progress_bar(0, False))
 
 
 # A result as plain data

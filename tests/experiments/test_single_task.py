@@ -10,7 +10,7 @@ import pytest
 import torch
 from avalanche.benchmarks import CLScenario
 
-from avalanche_aim.experiments import Settings, run, single_task, single_task_scores
+from avalanche_aim.experiments import Key, Settings, run, single_task, single_task_scores
 from avalanche_aim.experiments.single_task import common_key, read_score, task_key, write_score
 from avalanche_aim.storage.files import digest
 from avalanche_aim.text import LanguageModel, TextExample, TextTask, text_benchmark
@@ -53,7 +53,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_first_task_scores_as_in_a_naive_run(model: LanguageModel, hidden: Any) -> None:
     benchmark = make_benchmark(model, NAMES)
     single = single_task_scores(model, benchmark, SETTINGS, progress=False)
-    result = run("naive", model, benchmark, SETTINGS, bar=hidden, single=single)
+    result = run(Key("naive"), model, benchmark, SETTINGS, bar=hidden, single=single)
     assert result.r[0][0] == single[0]
     gains = [row[j] - b for j, (row, b) in enumerate(zip(result.r, single, strict=True))]  # type: ignore[operator]
     assert result.metrics["FWT"] == pytest.approx(sum(gains) / 3)
@@ -89,43 +89,46 @@ CHANGES: dict[str, Callable[[Settings], Settings]] = {
     "batch size": lambda s: replace(s, batch_size=5),
     "evaluation batch size": lambda s: replace(s, eval_batch_size=5),
     "learning rate": lambda s: replace(s, learning_rate=0.01),
-    "seed": lambda s: replace(s, seed=1),
     "stream": lambda s: replace(s, stream="dev"),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_settings_change_the_key(model: LanguageModel, change: str) -> None:
-    assert common_key(model, CHANGES[change](SETTINGS)) != common_key(model, SETTINGS)
+    assert common_key(model, CHANGES[change](SETTINGS), 0) != common_key(model, SETTINGS, 0)
+
+
+def test_the_seed_changes_the_key(model: LanguageModel) -> None:
+    assert common_key(model, SETTINGS, 1) != common_key(model, SETTINGS, 0)
 
 
 def test_memory_does_not_change_the_key(model: LanguageModel) -> None:
-    assert common_key(model, replace(SETTINGS, memory=0.5)) == common_key(model, SETTINGS)
+    assert common_key(model, replace(SETTINGS, memory=0.5), 0) == common_key(model, SETTINGS, 0)
 
 
 def test_versions_change_the_key(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = common_key(model, SETTINGS)
+    before = common_key(model, SETTINGS, 0)
     monkeypatch.setattr(single_task, "versions", lambda: {"torch": "0"})
-    assert common_key(model, SETTINGS) != before
+    assert common_key(model, SETTINGS, 0) != before
 
 
 def test_model_changes_the_key() -> None:
     keys = [
-        common_key(LanguageModel.from_pretrained("tiny", **options), SETTINGS)
+        common_key(LanguageModel.from_pretrained("tiny", **options), SETTINGS, 0)
         for options in ({}, {"seed": 1}, {"lora": {"lora_dropout": 0.5}}, {"autocast": torch.bfloat16})
     ]
     assert all(key not in keys[:number] for number, key in enumerate(keys))
-    assert common_key(LanguageModel.from_pretrained("tiny"), SETTINGS) == keys[0]
+    assert common_key(LanguageModel.from_pretrained("tiny"), SETTINGS, 0) == keys[0]
 
 
 @pytest.mark.parametrize("weight", ["trainable", "frozen"])
 def test_weights_change_the_key(weight: str) -> None:
     model = LanguageModel.from_pretrained("tiny")
-    before = common_key(model, SETTINGS)
+    before = common_key(model, SETTINGS, 0)
     chosen = next(p for p in model.backbone.parameters() if p.requires_grad == (weight == "trainable"))
     with torch.no_grad():
         chosen.add_(0.01)
-    assert common_key(model, SETTINGS) != before
+    assert common_key(model, SETTINGS, 0) != before
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -158,11 +161,11 @@ def test_corrupt_file_is_measured_again_with_a_warning(
     model: LanguageModel, measured: list[str], tmp_path: Path
 ) -> None:
     benchmark = make_benchmark(model, NAMES[:1])
-    scores = single_task_scores(model, benchmark, SETTINGS, tmp_path, progress=False)
+    scores = single_task_scores(model, benchmark, SETTINGS, cache=tmp_path, progress=False)
     (file,) = tmp_path.iterdir()
     file.write_text("{")
     with pytest.warns(UserWarning, match="holds no single-task score"):
-        assert single_task_scores(model, benchmark, SETTINGS, tmp_path, progress=False) == scores
+        assert single_task_scores(model, benchmark, SETTINGS, cache=tmp_path, progress=False) == scores
     assert measured == ["fruits", "fruits"]
     assert json.loads(file.read_text())["score"] == scores[0]
 
@@ -180,7 +183,7 @@ def test_a_score_that_was_changed_or_moved_is_not_believed(tmp_path: Path) -> No
 
 
 def test_training_that_diverges_is_an_error_and_no_score(model: LanguageModel, own_cache: Path) -> None:
-    diverging = replace(SETTINGS, learning_rate=float("inf"))
+    diverging = replace(SETTINGS, learning_rate=1e30)
     with pytest.raises(FloatingPointError):
         single_task_scores(model, make_benchmark(model, NAMES[:1]), diverging, progress=False)
     assert list(own_cache.glob("single_task/*")) == []
@@ -211,5 +214,5 @@ def test_unwritable_folder_is_told_and_scores_come_all_the_same(model: LanguageM
     (tmp_path / "file").touch()
     benchmark = make_benchmark(model, NAMES[:1])
     with pytest.warns(UserWarning, match="is not kept"):
-        scores = single_task_scores(model, benchmark, SETTINGS, tmp_path / "file" / "folder", progress=False)
+        scores = single_task_scores(model, benchmark, SETTINGS, cache=tmp_path / "file" / "folder", progress=False)
     assert len(scores) == 1

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
@@ -13,7 +14,17 @@ from avalanche.training import EWC
 from avalanche.training.plugins import EWCPlugin, ReplayPlugin, SupervisedPlugin
 
 from avalanche_aim import AIMMergingPlugin, LanguageModel, RehearsalMemory, text_benchmark
-from avalanche_aim.experiments import STRATEGIES, Budget, Result, Settings, Strategy, run
+from avalanche_aim.experiments import (
+    STRATEGIES,
+    Budget,
+    Configuration,
+    Key,
+    Result,
+    Settings,
+    Strategy,
+    run,
+    strategies,
+)
 from avalanche_aim.experiments.strategies import check_strategies
 from avalanche_aim.merging import (
     AdaptiveInterval,
@@ -69,7 +80,7 @@ def trained_by(
             return {**made, "plugins": [*made.get("plugins", []), keeper]}
 
         monkeypatch.setitem(STRATEGIES, name, replace(chosen, arguments=arguments, **changes))
-        result = run(name, tiny_models[kind], streams[kind], settings, bar=hidden)
+        result = run(Key(name), tiny_models[kind], streams[kind], settings, bar=hidden)
         return result, keeper.strategy
 
     return train
@@ -299,16 +310,51 @@ def test_options_of_a_strategy_that_is_not_compared_are_refused() -> None:
 # Names
 
 
-def test_known_names_are_kept_in_order_each_once() -> None:
-    assert check_strategies(["aim", "naive", "aim"]) == ["aim", "naive"]
-
-
-@pytest.mark.parametrize(("names", "got"), [(["naive", "aimm", "er"], "aimm, er"), ([], "none")])
-def test_unknown_names_or_none_are_refused_with_those_that_are_known(names: list[str], got: str) -> None:
-    with pytest.raises(ValueError, match=f"expected some of naive, replay, .*aim, .*got {got}"):
-        check_strategies(names)
+def test_unknown_names_are_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ValueError, match=r"expected some of naive, replay, .*aim, .*got aimm, er"):
+        check_strategies(["naive", "aimm", "er"])
 
 
 def test_a_strategy_of_ones_own_is_one_more_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STRATEGIES, "strong-ewc", Strategy(EWC, lambda budget, **o: {"ewc_lambda": 100.0, **o}))
-    assert check_strategies(["strong-ewc"], {"strong-ewc": {"mode": "online"}}) == ["strong-ewc"]
+    check_strategies(["strong-ewc"], {"strong-ewc": {"mode": "online"}})
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Offer what is named as the strategy ``other`` of an installed package."""
+
+    def offer(value: str) -> None:
+        point = EntryPoint("other", value, strategies.ENTRY_POINTS)
+        monkeypatch.setattr(strategies, "entry_points", lambda group: [point] if group == point.group else [])
+        monkeypatch.setattr(strategies, "STRATEGIES", dict(STRATEGIES))
+
+    return offer
+
+
+OTHER = Strategy(EWC, lambda budget, **options: {"ewc_lambda": 7.0, **options})
+
+
+def test_a_strategy_of_an_installed_package_is_found_by_name(installed: Callable[[str], None]) -> None:
+    installed("test_strategies:OTHER")
+    assert "other" in strategies.strategy_names()
+    check_strategies(["naive", "other"], {"other": {"ewc_lambda": 2.0}})
+    assert strategies.strategy("other") is OTHER
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("no_such_package:x", "other of no_such_package:x can't be loaded"), ("math:pi", "math:pi to be a Strategy")],
+)
+def test_an_entry_point_without_a_strategy_is_refused_only_where_it_is_asked_for(
+    value: str, message: str, installed: Callable[[str], None]
+) -> None:
+    installed(value)
+    Configuration(strategies=("naive",))
+    with pytest.raises(ValueError, match=message):
+        Configuration(strategies=("other",))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_each_strategy_says_where_it_is_described(name: str) -> None:
+    assert STRATEGIES[name].source

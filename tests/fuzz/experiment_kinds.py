@@ -14,6 +14,7 @@ from promise import Broken, Kind, command
 
 from avalanche_aim.experiments import Configuration, Cost, Failure, Key, Result, RunStore
 from avalanche_aim.experiments.comparison import Comparison
+from avalanche_aim.experiments.models import LanguageModels
 from avalanche_aim.merging import History, Merge, MergeRecord, MonitorRecord
 from avalanche_aim.report.signal_plots import signal_plot
 from avalanche_aim.text import LanguageModel
@@ -72,7 +73,9 @@ TRICKS = [
     "max_grad_norm: .inf", "- epochs", "epochs", "epochs: |\n  3", "device: cuda", "1: 2", "epochs: " + "[" * 3000,
     "{" * 3000,
     "orders: {1: 2}", "orders: [[1]]", "orders: [null]", "stream: ''", "options: !!omap [aim: {}]", "strict: yes",
-    "fwt: 'no'",
+    "fwt: 'no'", "recipe: paper", "recipe: ''", "recipe: [paper]", "lora: false\nlora_rank: 4",
+    "model: features\nlora_rank: 4",
+    "benchmark: digits", "benchmark: digits\ndata: x", "plugins: [x.py]", "lora_targets: all-linear", "optimizer: ''",
 ]  # fmt: skip
 YAML = yaml.safe_dump(PLAIN).encode()
 SETTINGS_FILES = st.one_of(
@@ -90,15 +93,16 @@ def _tiny() -> LanguageModel:
     return LanguageModel.from_pretrained("tiny")
 
 
-def _load(configuration: Configuration, seed: int) -> LanguageModel:
-    if configuration.model not in ("tiny", "tiny-t5", DEFAULT_MODEL):  # the last would be fetched
-        resolve_model(configuration.model)
+def _load(models: LanguageModels, seed: int) -> LanguageModel:
+    name = models.configuration.model
+    if name not in ("tiny", "tiny-t5", DEFAULT_MODEL):  # the last would be fetched
+        resolve_model(name)
     return _tiny()
 
 
 def _run(*arguments: str, out: Path) -> None:
     """Call ``run`` up to where training would begin."""
-    with (patch.object(Comparison, "run"), patch.object(Configuration, "load_model", _load),
+    with (patch.object(Comparison, "run"), patch.object(LanguageModels, "_load", _load),
           patch.object(hub, "HF_HUB_OFFLINE", True)):  # fmt: skip
         command("run", *arguments, "--out", str(out))
     if (out / "pwned").exists() or Path("pwned").exists():
@@ -113,7 +117,9 @@ FLAGS = ("--benchmark", "--data", "--order", "--model", "--strategies", "--seeds
 "--learning-rate",
          "--memory", "--train-per-task", "--eval-per-task", "--stream", "--fwt", "--no-fwt", "--max-prompt-tokens",
          "--precision", "--micro-batch-size", "--max-grad-norm", "--schedule", "--warmup", "--gradient-checkpointing",
-         "--device", "--strict", "--options", "--config", "--sed", "--nonsense", "--")  # fmt: skip
+         "--device", "--strict", "--options", "--config", "--sed", "--nonsense", "--recipe", "--lora-rank", "--no-lora",
+         "--lora-targets", "--optimizer", "--weight-decay", "--memory-per-label", "--encoder",
+         "--plugins", "--")  # fmt: skip
 WORDS = st.one_of(
     CLOSE.map(str), TEXTS, st.sampled_from(["NaN", "1e999", "-1", "9" * 5000, "[" * 20000, '{"aim": {"window": 1e999}}',
                                             '{"aim": NaN}', "1,1", ",", "news,", "/dev/null", ".", "~nobody", "0x10",

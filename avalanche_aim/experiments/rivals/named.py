@@ -19,7 +19,7 @@ from .sure import IntermittentReplay, SurprisingMemory
 from .wsc import WeightSpaceConsolidation
 
 if TYPE_CHECKING:
-    from ..strategies import Budget
+    from ..strategy import Budget
 
 Arguments = dict[str, Any]
 

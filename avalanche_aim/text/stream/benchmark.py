@@ -35,9 +35,7 @@ def standard_cl(
     :raises ValueError: for an unknown order or malformed data.
     :raises FileNotFoundError: for data that is not there.
     """
-    names = resolve_order(order, STANDARD_CL, first_number=1)
-    if str(data) == "sample":
-        names, data = tuple(SAMPLE_TASKS.get(canonical(name), name) for name in names), SAMPLE
+    names, data = _files("standard_cl", order, data)
     return benchmark_from_files(names, tokenizer, data, **options)
 
 
@@ -51,7 +49,8 @@ def long_sequence(
     :param data: a folder in any layout, or "hub".
     :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
-    return benchmark_from_files(resolve_order(order, LONG_SEQUENCE, first_number=4), tokenizer, data, **options)
+    names, data = _files("long_sequence", order, data)
+    return benchmark_from_files(names, tokenizer, data, **options)
 
 
 def superni(
@@ -64,7 +63,34 @@ def superni(
     :param data: a folder in any layout.
     :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
-    return benchmark_from_files(resolve_order(order, SUPERNI, first_number=1), tokenizer, data, **options)
+    names, data = _files("superni", order, data)
+    return benchmark_from_files(names, tokenizer, data, **options)
+
+
+ORDERS = {"standard_cl": (STANDARD_CL, 1), "long_sequence": (LONG_SEQUENCE, 4), "superni": (SUPERNI, 1)}
+"""Name of a benchmark → its orders, and the number of the first."""
+
+
+def benchmark_tasks(
+    benchmark: str, order: int | str | Sequence[str], data: Data | None, **options: Any
+) -> list[TextTask]:
+    """Read the tasks of a benchmark as text, for models of any kind.
+
+    :param benchmark: "standard_cl", "long_sequence" or "superni".
+    :param order: as for the function of that name.
+    :param data: likewise.
+    :param options: those of :func:`benchmark_from_files`, but ``max_prompt_tokens`` and ``cache``; ``tokenizer`` where
+        data needs a chat template.
+    """
+    names, data = _files(benchmark, order, data)
+    return _read(names, data, **options)
+
+
+def _files(benchmark: str, order: Any, data: Any) -> tuple[Sequence[str], Any]:
+    names = resolve_order(order, *ORDERS[benchmark])
+    if benchmark == "standard_cl" and str(data) == "sample":
+        return tuple(SAMPLE_TASKS.get(canonical(name), name) for name in names), SAMPLE
+    return names, data
 
 
 def benchmark_from_files(
@@ -97,14 +123,27 @@ def benchmark_from_files(
     :raises ValueError: for malformed data.
     :raises FileNotFoundError: for data that is not there.
     """
+    reading = {"columns": columns, "task_settings": task_settings, "tokenizer": tokenizer}
+    tasks = _read(names, data, train_per_task, eval_per_task, seed, strict, **reading)
+    return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
+
+
+def _read(
+    names: Sequence[str] | None,
+    data: Data | None,
+    train_per_task: int | None = None,
+    eval_per_task: int | None = None,
+    seed: int = 0,
+    strict: bool = False,
+    **reading: Any,
+) -> list[TextTask]:
     if data is None or str(data) == "sample":
         raise ValueError(
             f"data: expected a folder with the files of {', '.join(names or ['the tasks'])}, got {data!r}; the shipped "
             "sample has the Standard CL tasks only"
         )
-    tasks = read_tasks(data, names, strict, columns=columns, task_settings=task_settings, tokenizer=tokenizer)
-    tasks = [task.sample(train_per_task, eval_per_task, seed) for task in tasks]
-    return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
+    tasks = read_tasks(data, names, strict, **reading)
+    return [task.sample(train_per_task, eval_per_task, seed) for task in tasks]
 
 
 def text_benchmark(
