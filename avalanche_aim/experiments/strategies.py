@@ -133,19 +133,6 @@ STRATEGIES: dict[str, Strategy] = {
 }  # fmt: skip
 """Name → strategy. One of your own is one more entry; those of installed packages are found by their entry point."""
 
-STRATEGIES |= {
-    "mix-replay": Strategy(Naive, named.mix_replay),
-    "alternate": Strategy(Naive, named.alternate, own=("interval", (4, 16))),
-    "mer": Strategy(Naive, named.mer, own=("epsilon", (0.25, 0.75))),
-    "ema-replay": Strategy(Naive, named.ema_replay, own=("decay", (0.98, 0.99))),
-    "sure": Strategy(Naive, named.sure, own=("decay", (0.98, 0.99))),
-    "forever": Strategy(Naive, named.forever, own=("calibration", (6, 12))),
-    "wsc": Strategy(Naive, named.wsc, own=("warmup", (0.25, 0.75))),
-    "magmax": Strategy(Naive, named.magmax, own=("scale", (0.75, 1.0))),
-    "slao": Strategy(Naive, named.slao, lora=True),
-}
-"""Methods of the papers around AIMMerging."""
-
 
 def _installed() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
@@ -210,7 +197,8 @@ def _check_options(name: str, options: Arguments) -> None:
     unknown = [str(option) for option in options if option not in known]
     if unknown:
         there = f"some of {', '.join(known)}" if known else "none"
-        raise ValueError(f"options of {name}: expected {there}; got {', '.join(unknown)}")
+        old = "; CHANGELOG.md says what became of those of avalanche-aim 0.1.0" if OLD & set(unknown) else ""
+        raise ValueError(f"options of {name}: expected {there}; got {', '.join(unknown)}{old}")
     try:
         strategy(name).arguments(_TRIAL, **options)
     except (TypeError, ValueError) as error:
@@ -228,6 +216,11 @@ def _options_of(chosen: Strategy) -> list[str]:
 
 
 _TRIAL = Budget(memory=1, seed=0, batch_size=1, sizes=(1, 1))
+OLD = {
+    *("window", "threshold_factor", "max_grad_norm", "monitor_mode", "monitor_every", "monitor_batch_size"),
+    *("relax_below", "memory_optimizer", "memory_batch_size", "memory_lr_factor"),
+}
+"""Options of AIM in version 0.1.0."""
 _SHARED = (
     *("model", "optimizer", "criterion", "train_mb_size", "train_epochs", "eval_mb_size", "device", "plugins"),
     *("evaluator", "eval_every", "peval_mode", "args", "base_kwargs", "kwargs"),

@@ -355,6 +355,11 @@ def test_an_entry_point_without_a_strategy_is_refused_only_where_it_is_asked_for
         Configuration(strategies=("other",))
 
 
+def test_an_option_of_an_earlier_version_is_refused_with_that_version() -> None:
+    with pytest.raises(ValueError, match=r"got window; CHANGELOG.md says what became of those of avalanche-aim 0.1.0"):
+        check_strategies(["aim"], {"aim": {"window": 7}})
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_strategy_says_where_it_is_described(name: str) -> None:
     assert STRATEGIES[name].source

@@ -24,7 +24,7 @@ from avalanche_aim.text.model.sources import DEFAULT_MODEL, hub, resolve_model
 
 PLAIN = {
     **Configuration(model="tiny", device="cpu", train_per_task=4, eval_per_task=2, precision="fp32").plain(),
-    "options": {"aim": {"window": 5}, "replay": {}},
+    "options": {"aim": {"learning": {"window": 5}}, "replay": {}},
 }
 FIELDS = (*PLAIN, "order", "options of", "configuration")
 CLOSE = st.one_of(
