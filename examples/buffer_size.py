@@ -12,7 +12,6 @@ python examples/buffer_size.py --model tiny --sizes 1 8     # a smoke run, in se
 """
 
 import csv
-from pathlib import Path
 from statistics import mean
 from typing import Any
 

@@ -11,7 +11,6 @@ python examples/signals.py                         # the shipped sample, SmolLM2
 python examples/signals.py --model tiny --epochs 1 # a smoke run, in seconds
 """
 
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
