@@ -139,7 +139,9 @@ def aim(**settings: Any) -> AIMMergingPlugin:
 
 
 def adaptive() -> dict[str, Any]:
-    return language_run("tiny", GradientStep(micro_batch_size=1, max_grad_norm=0.5), aim(max_grad_norm=0.5), epochs=2)
+    return language_run(
+        "tiny", GradientStep(micro_batch_size=1, max_grad_norm=0.5), aim(rehearsal={"max_grad_norm": 0.5}), epochs=2
+    )
 
 
 def with_replay() -> dict[str, Any]:
