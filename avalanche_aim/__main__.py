@@ -7,6 +7,7 @@ from importlib import import_module
 
 COMMANDS = {
     "run": "compare strategies on a benchmark, over orders and seeds",
+    "tune": "choose a learning rate for each strategy on dev data, for run --tuned",
     "report": "tables, statistics and plots of a comparison's runs",
     "inspect": "what is in a folder of benchmark files, and which traps",
 }

@@ -84,6 +84,8 @@ class Comparison:
                 for order in configuration.orders:
                     self.streams[order] = checked_benchmark(self._kind, order, configuration.stream)
         folder.mkdir(parents=True, exist_ok=True)
+        if configuration.choices is not None and is_main_process():
+            configuration.choices.write(folder / "tuned.json")
 
     @property
     def results(self) -> list[Result]:
@@ -187,10 +189,11 @@ class Comparison:
         if isinstance(finished, Result):
             finished.single = single
             return finished
-        options = self.configuration.options.get(key.strategy)
+        settings = self.configuration.for_run(key.strategy)
+        options = settings.options.get(key.strategy)
         keep = self._keep if self.configuration.save_models else None
         try:
-            return run(key, model, stream, self.configuration, options=options, single=single, bar=bar, label=label,
+            return run(key, model, stream, settings, options=options, single=single, bar=bar, label=label,
                        keep=keep, checkpoint=self._checkpoint(key))  # fmt: skip
         except Exception as error:
             if world_size() > 1:

@@ -1,7 +1,8 @@
 """What a comparison is asked to do: every setting of it, declared once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
@@ -15,6 +16,7 @@ from .optimizers import OPTIMIZERS
 from .recipes import recipe
 from .settings import Amount, Count, NotNegative, Positive, Range, Seed, Share, Whole, setting, settings_of
 from .strategies import check_strategies, strategy
+from .tuned import Tuned
 
 Options = Annotated[
     dict[str, dict[str, Any]],
@@ -23,6 +25,7 @@ Options = Annotated[
         lambda options: all(isinstance(chosen, dict) for chosen in options.values()),
     ),
 ]
+
 C = TypeVar("C", bound="Configuration")
 TEXT = ("language", "features")
 LANGUAGE = ("language",)
@@ -60,6 +63,11 @@ class Settings:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r:.200}")
         LearningRateSchedule(self.schedule, self.warmup)
+        if self.equal is not None and self.schedule != "constant":
+            raise ValueError(
+                f"equal: expected the constant schedule, since a task that ends early breaks a decay off, got "
+                f"{self.schedule}"
+            )
         RehearsalMemory(self.memory)
 
     def training(self) -> dict[str, Any]:
@@ -90,6 +98,9 @@ class Configuration(Settings):
         varies=True,
     )
     strategies: tuple[str, ...] = setting(("naive", "replay", "aim"), "what to compare", metavar="NAME", varies=True)
+    tuned: str | None = setting(
+        None, "a file that tune has made: each strategy at its own learning rate and setting", metavar="FILE"
+    )
     seeds: tuple[Seed, ...] = setting(
         (0,), "of new weights, data order, dropout and the memory", flags=["seed"], metavar="N", varies=True
     )
@@ -151,6 +162,7 @@ class Configuration(Settings):
             raise ValueError(
                 f"strategies: {', '.join(needing)} need a language model with LoRA, got {self.model!r:.80}"
             )
+        self._check_tuned()
         whole = [name for name in self.strategies if strategy(name).whole_batch]
         if self.micro_batch_size is not None and whole:
             raise ValueError(
@@ -173,6 +185,36 @@ class Configuration(Settings):
         changed = self.lora_settings()
         if not self.lora and changed:
             raise ValueError(f"lora_{next(iter(changed))}: has no effect without LoRA; leave out it or --no-lora")
+
+    def _check_tuned(self) -> None:
+        """Read the choices, and refuse what can't be compared with them."""
+        choices = None if self.tuned is None else Tuned.read(Path(self.tuned).expanduser())
+        object.__setattr__(self, "_choices", choices)
+        if choices is None:
+            return
+        if self.learning_rate != settings_of(type(self))["learning_rate"].default:
+            raise ValueError("learning_rate: has no effect beside tuned, which has one for each strategy; leave it out")
+        if self.fwt:
+            raise ValueError("fwt: expected one learning rate for all strategies, got tuned; leave one of them out")
+        choices.check(self.shared(), self.strategies)
+
+    def for_run(self: C, strategy: str) -> C:
+        """Return the configuration of the runs of one strategy, at the learning rate and setting that it was tuned to.
+
+        :param strategy: its name.
+        """
+        choices = self.choices
+        if choices is None:
+            return self
+        chosen = choices.choices[strategy]
+        options = {**chosen.options, **self.options.get(strategy, {})}
+        given = {**self.options, **({strategy: options} if options else {})}
+        return replace(self, learning_rate=chosen.learning_rate, options=given, tuned=None)
+
+    @property
+    def choices(self) -> Tuned | None:
+        """What was tuned, if anything."""
+        return self.__dict__["_choices"]
 
     def lora_settings(self) -> dict[str, Any]:
         """Return the settings of LoRA that are not at their defaults, by the second part of their names."""
@@ -214,7 +256,9 @@ class Configuration(Settings):
 
         :param strategy: its strategy.
         """
-        return {**self.shared(), "options": self.options.get(strategy, {})}
+        chosen = self.for_run(strategy)
+        tuned = {} if self.choices is None else {"learning_rate": chosen.learning_rate}
+        return {**self.shared(), **tuned, "options": chosen.options.get(strategy, {})}
 
     def shared(self) -> dict[str, Any]:
         """Return what all runs kept in one folder are asked for, as plain data.
@@ -223,4 +267,7 @@ class Configuration(Settings):
         """
         declared = settings_of(type(self))
         shared = {name: value for name, value in self.plain().items() if not declared[name].varies}
+        if self.choices is not None:
+            shared["tuned"] = self.choices.key
+            del shared["learning_rate"]
         return {**shared, "device": self.device.partition(":")[0]}
