@@ -1,8 +1,9 @@
 """Every command of README.md and docs/ runs, as written but for what is declared here.
 
 Substitutions: ``DIR`` is a folder of small benchmark files (of a finished comparison for ``report``), models are tiny,
-tasks short, seeds and orders the first ones, and of many strategies two are trained; launchers and shell loops start
-one process. A program that is not in :data:`PROGRAMS` fails.
+tasks short, seeds and orders the first ones, of an order that is written out the first two tasks, and of many
+strategies two are trained; launchers and shell loops start one process, and reports that differ in their folder alone
+are written once. A program that is not in :data:`PROGRAMS` fails.
 """
 
 import configparser
@@ -35,7 +36,7 @@ class Runner:
     """
 
     alike: ClassVar[set[str]] = set()
-    """Commands that several launchers were seen to start; one of them runs it."""
+    """Commands that differ in their launcher or folder alone; one of them is run."""
 
     def __init__(self, files: Path, finished: Path) -> None:
         self.files = files
@@ -60,10 +61,12 @@ class Runner:
 
     def once(self, command: str) -> Any:
         """What a launcher or a loop starts, in one process."""
-        if command in self.alike:
-            return 0
+        return 0 if self._seen(command) else self.run(command)
+
+    def _seen(self, command: str) -> bool:
+        seen = command in self.alike
         self.alike.add(command)
-        return self.run(command)
+        return seen
 
     def tests(self, arguments: str) -> None:
         """Not run, or it would run itself; but what it names is there."""
@@ -77,7 +80,7 @@ class Runner:
                 Path(name).write_text(saved_as(name), encoding="utf-8")
         if command == "report":
             shutil.copytree(self.finished, words[0])
-            return main([command, *words])
+            return 0 if self._seen(f"report {words[1:]}") else main([command, *words])
         words = [str(self.files) if word == "DIR" and words[n - 1] != "--out" else word for n, word in enumerate(words)]
         status = main([command, *(self._short(words) if command == "run" else words)])
         return 0 if "--strict" in words else status  # small files have traps
@@ -109,7 +112,7 @@ class Runner:
     def _short(self, words: list[str]) -> list[str]:
         named = _values(words, "--strategies") or ["naive", "aim"]
         assert set(named) <= set(STRATEGIES) or "--plugins" in words
-        orders = _values(words, "--order")[:1]
+        orders = [",".join(order.split(",")[:2]) for order in _values(words, "--order")[:1]]
         with_options = json.loads(*_values(words, "--options") or ["{}"])
         return [
             *words,
