@@ -5,8 +5,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..experiments.configuration import Configuration
+from ..experiments.settings import add_arguments
 from ..text.data.inspection import inspect_folder, table
 from ..text.data.layouts import SAMPLE
+
+READING = ("columns", "task_settings")
+"""The settings of ``run`` that say how data is read."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -17,7 +22,8 @@ def main(argv: Sequence[str]) -> int:
     """
     arguments = parser().parse_args(argv)
     folder = SAMPLE if arguments.folder == "sample" else arguments.folder
-    inspection = inspect_folder(folder, _tokenizer(arguments.tokenizer))
+    said = {name: value for name, value in vars(arguments).items() if name in READING}
+    inspection = inspect_folder(folder, _tokenizer(arguments.tokenizer), **said)
     print(json.dumps(inspection.as_dict(), indent=1, ensure_ascii=False) if arguments.json else table(inspection))
     return int(bool(inspection.errors) or (arguments.strict and bool(inspection.traps)))
 
@@ -33,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--strict", action="store_true", help="exit with status 1 if there is any trap")
     what = 'count tokens too: the folder or Hugging Face id of a tokenizer, "tiny" or "tiny-t5"'
     p.add_argument("--tokenizer", metavar="NAME", help=what)
+    add_arguments(p, Configuration, READING, {})
     return p
 
 

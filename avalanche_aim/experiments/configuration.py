@@ -9,6 +9,8 @@ import torch
 
 from ..rehearsal.memory import RehearsalMemory
 from ..text import DEFAULT_MODEL
+from ..text.data.settings import Columns, read_settings
+from ..text.stream.benchmark import ORDERS, orders_asked
 from ..training.learning_rate import LearningRateSchedule
 from .benchmarks import BENCHMARKS
 from .models import kind_of
@@ -29,6 +31,7 @@ Options = Annotated[
 C = TypeVar("C", bound="Configuration")
 TEXT = ("language", "features")
 LANGUAGE = ("language",)
+ALPHA = 32
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,20 @@ class Configuration(Settings):
     )
     orders: tuple[str, ...] = setting(
         (),
-        "numbers (1 to 3 of standard_cl and digits, 4 to 6 of long_sequence, 1 and 2 of superni), names, or tasks "
-        "separated by commas; the benchmark's first by default",
+        "numbers (1 to 3 of standard_cl and digits, 4 to 6 of long_sequence, 1 and 2 of superni), names, or tasks; by "
+        "default the benchmark's first, or all tasks of a folder of your own",
         flags=["order"],
         metavar="ORDER",
         varies=True,
+    )
+    columns: dict[str, Any] = setting(
+        {}, 'the fields of your records: {"prompt": "text", "answer": "label"}', metavar="JSON", kinds=TEXT
+    )
+    task_settings: dict[str, Any] | str = setting(
+        {},
+        'what is to hold of tasks in place of what would be found, {"mail": {"kind": "open"}}, or a YAML file of it',
+        metavar="JSON",
+        kinds=TEXT,
     )
     strategies: tuple[str, ...] = setting(("naive", "replay", "aim"), "what to compare", metavar="NAME", varies=True)
     tuned: str | None = setting(
@@ -118,11 +130,13 @@ class Configuration(Settings):
     encoder_tokens: Count = setting(64, "longer texts lose their end before they are embedded", kinds=["features"])
     lora: bool = setting(True, "train LoRA's weights; --no-lora trains all weights", kinds=LANGUAGE)
     lora_rank: Count = setting(8, "rank of LoRA's matrices", metavar="R", kinds=LANGUAGE)
-    lora_alpha: Positive = setting(32, "LoRA's output counts ALPHA / R times", metavar="ALPHA", kinds=LANGUAGE)
+    lora_alpha: Positive | None = setting(
+        None, "LoRA's output counts ALPHA / R times (default: 32; tiny: 1280)", metavar="ALPHA", kinds=LANGUAGE
+    )
     lora_dropout: Share = setting(0.05, "dropout of LoRA's input", metavar="SHARE", kinds=LANGUAGE)
     lora_targets: tuple[str, ...] = setting(
         (),
-        "layers with LoRA, or all-linear; the query and value projections by default",
+        "layers with LoRA, or all-linear; the query and value projections by default (tiny: all-linear)",
         metavar="LAYER",
         kinds=LANGUAGE,
     )
@@ -149,10 +163,15 @@ class Configuration(Settings):
             raise ValueError(f"benchmark: expected one of {', '.join(BENCHMARKS)}, got {self.benchmark!r:.200}")
         benchmark = BENCHMARKS[self.benchmark]
         fill: Callable[[str, Any], None] = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        if not self.orders:
-            fill("orders", (benchmark.first,))
         if self.data is None:
             fill("data", benchmark.default_data(self.benchmark))
+        if self.benchmark in ORDERS:
+            fill("orders", orders_asked(self.benchmark, self.orders, self.data))
+            if self.columns:
+                fill("columns", Columns.of(self.columns).plain())
+            fill("task_settings", {name: one.plain() for name, one in read_settings(self.task_settings).items()})
+        elif not self.orders:
+            fill("orders", (benchmark.first,))
         if self.model == DEFAULT_MODEL:
             fill("model", benchmark.model)
         self._check_kind()
@@ -169,6 +188,13 @@ class Configuration(Settings):
                 f"micro_batch_size: expected strategies that can be trained in micro-batches, got {', '.join(whole)}; "
                 "leave it out, or them"
             )
+
+        if self.lora and kind_of(self.model) == "language":
+            tiny = (
+                self.model == "tiny"
+            )  # random weights: at a real model's scale it learns nothing from a hundred texts
+            fill("lora_alpha", self.lora_alpha or (1280 if tiny else ALPHA))
+            fill("lora_targets", self.lora_targets or (("all-linear",) if tiny else ()))
 
     def _check_kind(self) -> None:
         """Refuse settings that would have no effect."""
@@ -219,8 +245,8 @@ class Configuration(Settings):
     def lora_settings(self) -> dict[str, Any]:
         """Return the settings of LoRA that are not at their defaults, by the second part of their names."""
         declared = settings_of(Configuration)
-        names = ("rank", "alpha", "dropout", "targets")
-        return {n: value for n in names if (value := getattr(self, f"lora_{n}")) != declared[f"lora_{n}"].default}
+        usual = {n: declared[f"lora_{n}"].default or ALPHA for n in ("rank", "alpha", "dropout")} | {"targets": ()}
+        return {n: value for n in usual if (value := getattr(self, f"lora_{n}")) not in (None, usual[n])}
 
     @classmethod
     def of(cls: type[C], values: Mapping[str, Any], source: str = "configuration") -> C:

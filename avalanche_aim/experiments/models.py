@@ -11,6 +11,7 @@ The model has a ``criterion``; how its answers are scored, :func:`metrics_of` sa
 measures any of them alike.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -205,12 +206,15 @@ def _tasks(asked: Any, order: str, tokenizer: Any = None) -> Any:
         train_per_task=asked.train_per_task,
         eval_per_task=asked.eval_per_task,
         strict=asked.strict,
+        columns=asked.columns or None,
+        task_settings=asked.task_settings or None,
         tokenizer=tokenizer,
     )
 
 
 def _names(order: str) -> str | list[str]:
-    return [name.strip() for name in order.split(",")] if "," in order else order
+    names = re.split(r"[,\s]+", order.strip(", "))
+    return names if len(names) > 1 else order
 
 
 def _peft(settings: dict[str, Any]) -> dict[str, Any]:

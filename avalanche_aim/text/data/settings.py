@@ -55,6 +55,10 @@ class Columns:
             f'of a chat, {{"messages": "messages"}}; got {given!r:.200}'
         )
 
+    def plain(self) -> dict[str, Any]:
+        """Return the columns as plain data."""
+        return {"messages": self.messages} if self.messages else {"prompt": list(self.prompt), "answer": self.answer}
+
 
 @dataclass(frozen=True)
 class TaskSettings:
@@ -107,6 +111,18 @@ class TaskSettings:
             instruction=instruction,
             columns=None if columns is None else Columns.of(columns, f"{source}, columns"),
         )
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is said as plain data."""
+        labels = None if self.labels is None else list(self.labels)
+        values = {
+            "kind": self.kind,
+            "labels": dict(self.renamed) or labels,
+            "metric": self.metric,
+            "instruction": self.instruction,
+            "columns": self.columns and self.columns.plain(),
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     def over(self, other: "TaskSettings") -> "TaskSettings":
         """Return these settings, completed by others.

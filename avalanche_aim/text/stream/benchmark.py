@@ -1,7 +1,9 @@
 """Text tasks as an Avalanche benchmark: train, dev and test streams, one experience a task."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_class
 from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
 
-from ..data.layouts import SAMPLE, DataWarning, read_tasks
+from ..data.layouts import SAMPLE, DataWarning, open_source, read_tasks
 from ..data.orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
 from ..data.tasks import SPLITS, TextTask
 from .answer_key import AnswerKey, Source
@@ -84,6 +86,31 @@ def benchmark_tasks(
     """
     names, data = _files(benchmark, order, data)
     return _read(names, data, **options)
+
+
+def orders_asked(benchmark: str, orders: Sequence[str], data: Data | None) -> tuple[str, ...]:
+    """Return the orders that are meant, each as one text.
+
+    Several words that are tasks, none the number or name of an order, are one order together. Where none is asked for,
+    the benchmark's first is meant, or, for a folder that holds none of its tasks, all tasks of the folder.
+
+    :param benchmark: "standard_cl", "long_sequence" or "superni".
+    :param orders: what was asked for, in words.
+    :param data: where the tasks are.
+    """
+    known, first = ORDERS[benchmark]
+    named = {*known, *(str(first + number) for number in range(len(known)))}
+    words = [word.strip(", ") for word in orders]
+    if len(words) > 1 and not any(word in named or re.search(r"[,\s]", word) for word in words):
+        return (",".join(filter(None, words)),)
+    if orders:
+        return tuple(orders)
+    if isinstance(data, (str, Path)) and str(data) not in ("sample", "hub"):
+        with suppress(OSError, ValueError):  # which reading will raise again
+            there = open_source(data).files
+            if not any(canonical(name) in there for name in resolve_order(first, known, first)):
+                return (",".join(re.sub(r"[,\s]+", "-", files.name) for files in there.values()),)
+    return (str(first),)
 
 
 def _files(benchmark: str, order: Any, data: Any) -> tuple[Sequence[str], Any]:
