@@ -1,5 +1,6 @@
 """What is in a folder of benchmark files, and what to know before training on it."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -92,7 +93,7 @@ def inspect_folder(
     :raises FileNotFoundError: if it is no folder or in no known layout.
     :raises ValueError: if two of its files are one task.
     """
-    source = open_source(Path(folder).expanduser(), columns, task_settings, tokenizer)
+    source = open_source(Path(os.path.expanduser(folder)), columns, task_settings, tokenizer)
     inspection = Inspection(source.place, source.layout.name)
     tasks: dict[str, TextTask] = {}
     for name, files in source.files.items():

@@ -3,6 +3,7 @@
 It stands in a ``tasks.yaml`` beside the files, or is given by hand; what is given by hand wins, setting by setting.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -143,10 +144,10 @@ def read_settings(given: Any, source: str = "task_settings") -> dict[str, TaskSe
     :raises OSError: for a file that can't be read.
     """
     if isinstance(given, (str, Path)):
-        path = Path(given).expanduser()
-        if not path.is_file():
+        path = Path(os.path.expanduser(given))
+        if not os.path.isfile(path):  # unlike Path.is_file it takes any name
             raise FileNotFoundError(
-                f"{source}: expected {_WHAT}, or the YAML file of them; there is no file {given!r:.200}"
+                f"{source}: expected {_WHAT}, or the YAML file of them; there is no file {str(given)!r:.200}"
             )
         source, given = str(path), read_yaml(path, _WHAT)
     if not isinstance(given, Mapping | None) or not all(isinstance(name, str) for name in given or ()):

@@ -1,6 +1,7 @@
 """Records from tables: CSV and Parquet files, data frames, Hugging Face data sets, lists of mappings."""
 
 import csv
+import os
 from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
@@ -24,7 +25,7 @@ def records_of(source: Any, where: Path | str) -> list[dict[str, Any]]:
     :raises ImportError: for a Parquet file without pyarrow.
     """
     if isinstance(source, (str, Path)):
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         read = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet}.get(path.suffix, read_records)
         return read(path)
     features = getattr(source, "features", None) or {}

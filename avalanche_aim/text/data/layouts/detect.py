@@ -1,5 +1,6 @@
 """Which layout a folder is in."""
 
+import os
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -56,18 +57,20 @@ def detect(folder: str | Path) -> Layout:
     :raises FileNotFoundError: if it is no folder, or in no known layout; the message says what was looked for and
         what is there.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        got = "a file: unpack it, or give the folder around it" if folder.exists() else "not there: check the path"
-        raise FileNotFoundError(f"data: expected a folder with benchmark files, got {folder}, which is {got}")
+    folder = Path(os.path.expanduser(folder))
+    if not os.path.isdir(folder):  # unlike Path.is_dir it takes any name
+        got = (
+            "a file: unpack it, or give the folder around it" if os.path.exists(folder) else "not there: check the path"
+        )
+        raise FileNotFoundError(f"data: expected a folder with benchmark files, got {folder!s:.400}, which is {got}")
     _register_installed()
     for layout in LAYOUTS:
         if layout.matches(folder):
             return layout
     looked_for = "".join(f"\n  {layout.name}: {layout.pattern}" for layout in LAYOUTS)
     raise FileNotFoundError(
-        f"{folder}: expected one of these layouts:{looked_for}\nfound {_listing(folder)}; give the folder that holds "
-        "the splits, the tasks or CL_Benchmark"
+        f"data: {folder}: expected one of these layouts:{looked_for}\nfound {_listing(folder)}; give the folder that "
+        "holds the splits, the tasks or CL_Benchmark"
     )
 
 

@@ -1,5 +1,6 @@
 """Tasks in memory: for each its splits, as lists of records, data frames or Hugging Face data sets, or as files."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def object_tasks(data: Mapping[str, Any]) -> dict[str, TaskFiles]:
                 f"got {', '.join(map(str, splits)):.200}; choose the splits"
             )
         for split, rows in paths.items():
-            if isinstance(rows, (str, Path)) and not Path(rows).expanduser().is_file():
+            if isinstance(rows, (str, Path)) and not os.path.isfile(Path(os.path.expanduser(rows))):
                 raise FileNotFoundError(
                     f"data, task {name!r:.80}, {split}: expected records, there is no file {rows!r:.200}"
                 )

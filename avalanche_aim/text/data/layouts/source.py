@@ -1,5 +1,6 @@
 """Where tasks are, and what is said of them, before any is read."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def open_source(
         layout: Layout = ObjectsLayout()
         found, place, beside, path = object_tasks(data), "data", read_settings(None), None
     else:
-        folder = Path(data).expanduser()
+        folder = Path(os.path.expanduser(data))
         layout = detect(folder)
         found, place = layout.tasks(folder), str(folder)
         beside, path = settings_beside((folder, benchmark_root(folder)))
