@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from avalanche.training import JointTraining
 from avalanche.training.plugins import SupervisedPlugin
 
 from .distributed import DataParallel
@@ -9,7 +10,9 @@ from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, Reh
 from .merging import preset as preset_named
 from .rehearsal import Rehearsal
 from .rehearsal.memory import RehearsalMemory
+from .rehearsal.task import TaskProgress
 from .training.engine import StrategyEngine
+from .training.owner import Owner
 
 
 class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
@@ -80,24 +83,40 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             make("forgetting", forgetting),
             RehearsalPlan(0.0) if self.rehearsal is None else self.rehearsal.plan,
         )
-        recorder = Recorder(make("diagnosis", diagnosis))
-        self.history = recorder.history
+        self.recorder = Recorder(make("diagnosis", diagnosis))
+        self.history = self.recorder.history
         self.merging = IterativeMerging(
-            self.controller, make("rule", rule), self.rehearsal, make("slow", slow), recorder
+            self.controller, make("rule", rule), self.rehearsal, make("slow", slow), self.recorder
         )
+        self._progress = TaskProgress()
+        self._owner = Owner()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Take θ_prev and start signals and intervals anew, where there is something to rehearse."""
+        """Take θ_prev and start signals and intervals anew, where a task begins and there is something to rehearse."""
         DataParallel.check(strategy)
-        self.merging.start(StrategyEngine(strategy, self), strategy.experience.current_experience)
+        self._owner.check(strategy, self)
+        engine, experience = StrategyEngine(strategy, self), strategy.experience
+        if isinstance(strategy, JointTraining):
+            self.recorder.warn_once("JointTraining trains on all tasks at once; no task follows another, and nothing "
+                                    "will merge", "joint")  # fmt: skip
+        if isinstance(self.memory, RehearsalMemory):
+            self.memory.pre_adapt(strategy, experience)
+            if self.memory.knows(experience):
+                self.recorder.warn_once(f"experience {experience.current_experience} is trained on again; its "
+                                        "examples are in the memory already, and not added again", "again")  # fmt: skip
+        if self._progress.begin(experience):
+            self.merging.start(engine, self._progress.number)
+        else:
+            self.merging.continue_task(engine)
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Monitor the historical loss, and merge when it is time."""
         self.merging.after_iteration(StrategyEngine(strategy, self))
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Merge once more where the schedule says so, then remember a share of this experience."""
-        self.merging.end(StrategyEngine(strategy, self))
+        """Merge once more where a task ends and the schedule says so, then remember a share of it."""
+        if self._progress.ended(strategy.experience):
+            self.merging.end(StrategyEngine(strategy, self))
         if self.memory is not None:
             self.memory.post_adapt(strategy, strategy.experience)
 
@@ -111,7 +130,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that later decisions depend on but the memory, which has its own state and may be shared."""
-        return self.merging.state_dict()
+        return {**self.merging.state_dict(), "task": [self._progress.number, self._progress.parts]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
@@ -119,6 +138,7 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         :param state: the state.
         """
         self.merging.load_state_dict(state)
+        self._progress.number, self._progress.parts = state["task"]
 
     def _prepare(self, memory: float | int | RehearsalMemory | None, seed: int) -> RehearsalMemory | None:
         """Give the rehearsal its memory and its random streams."""

@@ -94,6 +94,40 @@ def problem_with(buffer: ExemplarsBuffer) -> str | None:
             "RehearsalMemory(...), or one of " + ", ".join(kind.__name__ for kind in NAMED))  # fmt: skip
 
 
+def experiences(item: Any) -> Iterable[Any]:
+    """Return the experiences that one call of ``train`` is given.
+
+    :param item: an experience, or a stream of them.
+    """
+    return [item] if hasattr(item, "dataset") else item
+
+
+def take_memory(memory: RehearsalMemory, rows: Rows) -> dict[str, Any]:
+    """Return the state of a memory.
+
+    :param memory: the memory.
+    :param rows: of the stream.
+    """
+    return {
+        "memory": memory.state_dict(),
+        "buffer": rows.names(memory.buffer),
+        "pending": [rows.names(part) for part in memory.pending],
+    }
+
+
+def give_memory(memory: RehearsalMemory, state: dict[str, Any], past: Sequence[Any], rows: Rows) -> None:
+    """Restore what :func:`take_memory` returned.
+
+    :param memory: the memory.
+    :param state: the state.
+    :param past: what was trained on before: experiences, or streams of them.
+    :param rows: of the stream.
+    """
+    seen = [experience for item in past for experience in experiences(item)]
+    pending = [rows.data(part) for part in state["pending"]]
+    memory.load_state_dict(state["memory"], seen, rows.data(state["buffer"]), pending)
+
+
 def take(buffer: ExemplarsBuffer, rows: Rows) -> dict[str, Any]:
     """Return the state of one of the :data:`NAMED` buffers.
 

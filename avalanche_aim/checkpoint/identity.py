@@ -1,10 +1,11 @@
 """Which run a checkpoint belongs to, so that none is resumed as another."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..distributed import world_size
+from .buffers import experiences
 from .plugins import PLAIN
 from .state import frozen_weights
 
@@ -31,14 +32,6 @@ def identity(strategy: Any, stream: Sequence[Any], about: Mapping[str, Any], ski
         "experiences": [_data(list(experiences(item))) for item in stream],
         "about": _plain(about),
     }
-
-
-def experiences(item: Any) -> Iterable[Any]:
-    """Return the experiences that one call of ``train`` is given.
-
-    :param item: an experience, or a stream of them.
-    """
-    return [item] if hasattr(item, "dataset") else item
 
 
 def differences(saved: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from avalanche.benchmarks.scenarios.online import OnlineCLExperience
 from avalanche.models.utils import avalanche_model_adaptation
 from avalanche.training.plugins import SupervisedPlugin
 from avalanche.training.templates.base_sgd import PeriodicEval
@@ -20,9 +21,9 @@ from ..distributed import DataParallel, barrier, broadcast, is_main_process
 from ..storage.versions import versions
 from ..training.data_order import DataOrder, OrderedLoader
 from . import state as training
-from .buffers import Rows
+from .buffers import Rows, experiences
 from .folder import Checkpoint, CheckpointFolder
-from .identity import differences, experiences, identity, refuse_another_run
+from .identity import differences, identity, refuse_another_run
 from .signals import Signals, ended
 
 _NO_MORE = object()
@@ -43,7 +44,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     place in the data order, the clock, plugins and metrics, and which rows of the stream are rehearsed, but neither
     data nor frozen weights; so the script must build the same model and stream again. It is a file of ``torch.save``,
     read with ``weights_only=True``, which runs no code. Besides the times asked for, the beginning and the end of each
-    experience's iterations are saved.
+    experience's iterations are saved, but for those of online streams.
 
     Plugins with ``state_dict`` and ``load_state_dict(state)`` are saved by these; Avalanche's clock, evaluation, EWC,
     LwF and replay are known, and its Cumulative strategy. Any other is refused before training.
@@ -214,8 +215,9 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         return number
 
     def _is_due(self, strategy: Any, epoch: int, done: int, ended: bool) -> bool:
-        first = epoch == done == 0
-        last = ended and epoch == strategy.train_epochs - 1
+        borders = not isinstance(strategy.experience, OnlineCLExperience)  # an online stream would save all the time
+        first = borders and epoch == done == 0
+        last = borders and ended and epoch == strategy.train_epochs - 1
         counted = self.every is not None and self._iterations >= self.every
         waited = self.minutes is not None and time.monotonic() - self._time >= 60 * self.minutes
         return first or last or counted or waited or self._signals.got is not None
@@ -232,9 +234,6 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     def _save(self, strategy: Any, epoch: int, done: int, batch: Any, order: DataOrder) -> None:
         number = self._number
         assert number is not None
-        if any(len(memory.selected) != number for memory in training.rehearsal_memories(strategy)):
-            raise ValueError(f"memory: expected one share of each of the {number} experiences before, which a "
-                             "checkpoint names by their rows; got one that was filled otherwise")  # fmt: skip
         state = {
             "identity": self._identity,
             "experience": number,

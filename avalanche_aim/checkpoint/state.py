@@ -60,7 +60,7 @@ def take(strategy: Any, left_out: frozenset[str], rows: Rows, skipped: Sequence[
         "model": model_tensors(strategy.model, left_out),
         "optimizer": _take_optimizer(strategy),
         "plugins": [[type(plugin).__name__, plugins.take(plugin)] for plugin in kept],
-        "memories": [memory.state_dict() for memory in rehearsal_memories(strategy)],
+        "memories": [buffers.take_memory(memory, rows) for memory in rehearsal_memories(strategy)],
         "buffers": [buffers.take(buffer, rows) for buffer in _named(strategy)],
         "random": kept_random_state(strategy.device),
         "stop": strategy._stop_training,
@@ -83,7 +83,7 @@ def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], rows: Row
     _give_model(strategy.model, state["model"])
     _give_optimizer(strategy, state["optimizer"])
     for memory, kept in zip(rehearsal_memories(strategy), state["memories"], strict=True):
-        memory.load_state_dict(kept, past)
+        buffers.give_memory(memory, kept, past, rows)
     for buffer, kept in zip(_named(strategy), state["buffers"], strict=True):
         buffers.give(buffer, kept, rows)
     there = [plugin for plugin in strategy.plugins if plugin not in skipped]

@@ -97,20 +97,22 @@ class MergeRecord(Merge, Place):
 
 @dataclass
 class History:
-    """All records of a run, in order of time."""
+    """All records of a run, in order of time, and notes of what it warned of."""
 
     merges: list[MergeRecord] = field(default_factory=list)
     iterations: list[MonitorRecord] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, list[dict[str, Any]]]:
+    def to_dict(self) -> dict[str, list[Any]]:
         """Return the records as plain data."""
         return {
             "merges": [asdict(record) for record in self.merges],
             "iterations": [asdict(record) for record in self.iterations],
+            "notes": list(self.notes),
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, list[dict[str, Any]]]) -> "History":
+    def from_dict(cls, data: dict[str, list[Any]]) -> "History":
         """Build a history from what :meth:`to_dict` returned.
 
         :param data: the records as plain data.
@@ -122,14 +124,22 @@ class History:
             raise ValueError(
                 f"expected a history with 'merges' and 'iterations', two lists of records, got {got!r:.200}"
             )
+        notes = data.get("notes", [])  # runs of version 0.1.0 have none
+        if not isinstance(notes, list) or not all(_fits(note, str) for note in notes):
+            raise ValueError(f"history: expected notes, a list of lines, got {notes!r:.200}")
         return cls(
             [_record(MergeRecord, one, f"history, merge {row}") for row, one in enumerate(data["merges"])],
             [_record(MonitorRecord, one, f"history, iteration {row}") for row, one in enumerate(data["iterations"])],
+            list(notes),
         )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the records as columns, which a checkpoint keeps in a fraction of the room that rows take."""
-        return {"merges": _columns(MergeRecord, self.merges), "iterations": _columns(MonitorRecord, self.iterations)}
+        return {
+            "merges": _columns(MergeRecord, self.merges),
+            "iterations": _columns(MonitorRecord, self.iterations),
+            "notes": list(self.notes),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
@@ -137,8 +147,8 @@ class History:
         :param state: the state.
         :raises ValueError: if a record has missing or unknown fields.
         """
-        history = self.from_dict({name: _rows(columns) for name, columns in state.items()})
-        self.merges, self.iterations = history.merges, history.iterations
+        history = self.from_dict({name: part if name == "notes" else _rows(part) for name, part in state.items()})
+        self.merges, self.iterations, self.notes = history.merges, history.iterations, history.notes
 
     def write(self, folder: Path | str, stem: str = "history") -> list[Path]:
         """Write ``<stem>.json``, ``<stem>_merges.csv`` and ``<stem>_iterations.csv``.

@@ -66,25 +66,41 @@ class IterativeMerging:
         :raises ValueError: if nothing can be trained.
         :raises FloatingPointError: if weights are not finite already.
         """
-        self.named = {name: p for name, p in engine.model.named_parameters() if p.requires_grad}
-        if not self.named:
-            raise ValueError(
-                f"{type(engine.model).__name__} has no trainable parameter (requires_grad=True): there is nothing "
-                "to merge; unfreeze some weights or add LoRA"
-            )
+        self.named = _trainable(engine)
         self._rollback.stop()
         self._experience, self._iteration = experience, 0
         self._experiences += 1
         if self.slow is not None:
             self.slow.start(self.named)
         if self._can_merge():
-            check_finite(self.weights, experience)
-            self._rollback.start(self.weights, engine.model)
-            self.controller.start(experience)
-            self.recorder.diagnosis.start()
-            if self.rehearsal is not None:
-                self.rehearsal.start(self.weights)
+            self._begin(engine)
         self._keep_step_start()
+
+    def continue_task(self, engine: Engine) -> None:
+        """Another part of the same task begins, of an online stream: all counts on.
+
+        :param engine: the training.
+        """
+        before, self.named = self.named, _trainable(engine)
+        grown = {name: w.shape for name, w in before.items()} != {name: w.shape for name, w in self.named.items()}
+        if grown and self.slow is not None:
+            self.slow.start(self.named)
+        if self.active and grown:  # a new head: the way to it cannot be interpolated
+            self._rollback.start(self.weights, engine.model)
+            self._step_start = []
+            self.controller.start_interval()
+        elif not self.active and self._can_merge():
+            self._begin(engine)
+        self._keep_step_start()
+
+    def _begin(self, engine: Engine) -> None:
+        check_finite(self.weights, self._experience)
+        self._rollback.start(self.weights, engine.model)
+        self.controller.start(self._experience)
+        self.controller.iteration = self._iteration
+        self.recorder.diagnosis.start()
+        if self.rehearsal is not None:
+            self.rehearsal.start(self.weights)
 
     def after_iteration(self, engine: Engine) -> None:
         """Observe an iteration, and merge when it is time.
@@ -255,6 +271,16 @@ class IterativeMerging:
     def _slow_down(self, engine: Engine) -> None:
         if self.slow is not None:
             self.slow.update(self.named, self._iteration, engine.iterations)
+
+
+def _trainable(engine: Engine) -> dict[str, Tensor]:
+    named: dict[str, Tensor] = {name: p for name, p in engine.model.named_parameters() if p.requires_grad}
+    if not named:
+        raise ValueError(
+            f"{type(engine.model).__name__} has no trainable parameter (requires_grad=True): there is nothing "
+            "to merge; unfreeze some weights or add LoRA"
+        )
+    return named
 
 
 def _agreed(engine: Engine, measure: Callable[[], float]) -> float:

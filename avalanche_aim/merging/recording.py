@@ -73,7 +73,7 @@ class Recorder:
         engine.publish(values | ({} if record.next_interval is None else {"Interval": record.next_interval}))
 
     def warn_once(self, message: str, topic: str = "not finite", experience: int | None = None) -> None:
-        """Warn, unless the same topic was warned of before.
+        """Warn, and note it in the history, unless the same topic was warned of before.
 
         :param message: the warning.
         :param topic: what it is about.
@@ -81,6 +81,7 @@ class Recorder:
         """
         if (topic, experience) not in self._warned:
             warnings.warn(f"AIMMerging: {message} (said once)", stacklevel=4)
+            self.history.notes.append(message)
             self._warned.add((topic, experience))
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,21 +6,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from avalanche.benchmarks.utils import concat_datasets
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch.utils.data import default_collate
 
 from .sampling import balanced_choice
+from .task import Task
+
+RESERVOIR = 200
+"""Examples kept of a stream without task boundaries where a fraction was asked for: what ReplayPlugin keeps."""
 
 
 class RehearsalMemory(ExemplarsBuffer):
-    """A share of each past experience, balanced over its targets and never changed afterwards.
+    """A share of each past task, balanced over its targets and never changed afterwards.
+
+    A task is an experience, or, of an online stream with task boundaries, all experiences that were made of it. Of an
+    online stream without them the memory is a reservoir: a random sample of all examples seen, of constant size.
 
     It is an Avalanche storage policy too, so that ``ReplayPlugin(mem_size=memory.max_size,
     storage_policy=memory)`` rehearses the same examples. Source: arXiv 2509.17348 (2 % of each past task); the
     published code keeps one example of each distinct target whatever the share; ``per_label=1`` does so too.
 
-    :param size: a float in [0, 1] for a fraction of each experience (1.0 is all of it), an int for a count of
-        examples of each.
+    :param size: a float in [0, 1] for a fraction of each task (1.0 is all of it), an int for a count of examples of
+        each, or of the whole reservoir.
     :param seed: of the memory's own choice of examples.
     :param per_label: at least so many examples of each distinct target, even where ``size`` is less.
     :raises ValueError: for a fraction outside [0, 1] or a negative count.
@@ -38,9 +46,15 @@ class RehearsalMemory(ExemplarsBuffer):
         super().__init__(max_size=sys.maxsize)
         self.size, self.per_label = size, per_label
         self.selected: list[list[int]] = []
-        """For each past experience the rows of its data set that are kept."""
+        """For each past task the rows of its data that are kept; of a reservoir, their places in the stream."""
+        self.pending: list[Any] = []
+        """The data of a task whose experiences are not all seen yet."""
         self._generator = torch.Generator().manual_seed(seed)
         self._last: Any = None
+        self._task: Any = None
+        self._tasks: list[Any] = []
+        self._seen = 0
+        self._keys = torch.zeros(0, dtype=torch.float64)
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.selected)
@@ -64,7 +78,7 @@ class RehearsalMemory(ExemplarsBuffer):
         size = self.examples_of(len(dataset), len(set(targets)))
         if size == 0 and self.size > 0:
             warnings.warn(
-                f"nothing of this experience is rehearsed: {self.size} of {len(dataset)} examples is less than "
+                f"nothing of this task is rehearsed: {self.size} of {len(dataset)} examples is less than "
                 "one; give the memory's size as a count (an int) to keep some",
                 stacklevel=2,
             )
@@ -82,36 +96,111 @@ class RehearsalMemory(ExemplarsBuffer):
         """
         return balanced_choice(targets, size, self._generator)
 
+    def pre_adapt(self, agent_state: Any, exp: Any) -> None:
+        """Remember the task before this experience's, if some of it was still expected.
+
+        :param agent_state: the training strategy.
+        :param exp: the experience that begins.
+        """
+        if self.pending and Task.of(exp).origin is not self._task:
+            self._close(agent_state)
+
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
-        """Keep the share of an experience (Avalanche's storage-policy hook).
+        """Keep what is to be kept of an experience (Avalanche's storage-policy hook).
 
         One memory may serve several plugins, so the experience that was added last is not added again.
         """
-        if exp is not self._last:
-            self.add(exp.dataset)
-            self._last = exp
+        if exp is self._last:
+            return
+        self.pre_adapt(agent_state, exp)
+        self._last, task = exp, Task.of(exp)
+        if (task.origin is None) != bool(self._seen) and (self.selected or self.pending):
+            raise ValueError("memory: expected a stream with task boundaries or one without, got both")
+        if task.origin is None:
+            self._sample(exp.dataset)
+            return
+        self._task = task.origin
+        self.pending.append(exp.dataset)
+        if len(self.pending) == task.parts:
+            self._close(agent_state)
+
+    def remember(self, agent_state: Any, dataset: Any) -> None:
+        """Keep the share of a task that has ended.
+
+        :param agent_state: the training strategy.
+        :param dataset: the task's data.
+        """
+        self.add(dataset)
+
+    def knows(self, experience: Any) -> bool:
+        """Whether a share of an experience's task is kept already.
+
+        :param experience: the experience.
+        """
+        origin = Task.of(experience).origin
+        return any(task is origin for task in self._tasks)
+
+    def _close(self, agent_state: Any) -> None:
+        data = self.pending[0] if len(self.pending) == 1 else concat_datasets(self.pending)
+        self.pending = []
+        if not any(task is self._task for task in self._tasks):
+            self._tasks.append(self._task)
+            self.remember(agent_state, data)
+
+    def _sample(self, dataset: Any) -> None:
+        """Reservoir sampling: each example has a random key, and those with the highest are kept."""
+        size = self.size
+        if isinstance(size, float):
+            if not self._seen:
+                warnings.warn(f"memory: nobody knows how many examples {size} of a stream without task boundaries are; "
+                              f"{RESERVOIR} are kept, give another count (an int)", stacklevel=2)  # fmt: skip
+            size = RESERVOIR if size else 0
+        keys = torch.rand(len(dataset), generator=self._generator, dtype=torch.float64)
+        keys = torch.cat([self._keys, keys])
+        places = [*(self.selected[0] if self.selected else []), *range(self._seen, self._seen + len(dataset))]
+        kept = keys.topk(min(size, len(keys))).indices.sort().values
+        self._seen += len(dataset)
+        self._keys = keys[kept]
+        whole = self.buffer.concat(dataset) if len(self) else dataset
+        self.selected = [[places[row] for row in kept.tolist()]]
+        self.buffer = whole.subset(kept.tolist())
 
     def state_dict(self) -> dict[str, Any]:
         """Return which rows are kept, and where the choice's generator is; not the rows' content."""
-        return {"selected": [list(rows) for rows in self.selected], "generator": self._generator.get_state()}
+        return {
+            "selected": [list(rows) for rows in self.selected],
+            "generator": self._generator.get_state(),
+            "seen": self._seen,
+            "keys": self._keys,
+        }
 
-    def load_state_dict(self, state: dict[str, Any], experiences: Sequence[Any]) -> None:
+    def load_state_dict(
+        self, state: dict[str, Any], past: Sequence[Any], buffer: Any, pending: Sequence[Any] = ()
+    ) -> None:
         """Restore what :meth:`state_dict` returned.
 
         :param state: the state.
-        :param experiences: those whose shares are kept, in order; they hold the rows.
+        :param past: the experiences that were trained on, in order.
+        :param buffer: the data that was in ``buffer``.
+        :param pending: the data that was in ``pending``.
+        :raises ValueError: if these do not belong together.
         """
-        if len(state["selected"]) != len(experiences):
-            raise ValueError(f"memory: expected {len(state['selected'])} experiences, got {len(experiences)}")
-        for rows, experience in zip(state["selected"], experiences, strict=True):
-            if not set(rows) <= set(range(len(experience.dataset))):
-                raise ValueError(f"memory: expected rows of {len(experience.dataset)} examples, got {rows!r:.80}")
-        self.selected = [list(rows) for rows in state["selected"]]
+        selected = [list(rows) for rows in state["selected"]]
+        counted = all(type(row) is int and row >= 0 for rows in selected for row in rows)
+        if not counted or sum(map(len, selected)) != len(buffer) or type(state["seen"]) is not int:
+            raise ValueError(f"memory: expected the places of {len(buffer)} examples, got {selected!r:.80}")
+        if len(state["keys"]) != (len(buffer) if state["seen"] else 0):
+            raise ValueError(f"memory: expected a key for each of {len(buffer)} examples, got {len(state['keys'])}")
         self._generator.set_state(state["generator"])
-        self._last = experiences[-1] if experiences else None
-        kept = [e.dataset.subset(rows) for e, rows in zip(experiences, self.selected, strict=True) if rows]
-        for number, part in enumerate(kept):
-            self.buffer = part if number == 0 else self.buffer.concat(part)
+        self.selected, self._seen, self._keys = selected, state["seen"], state["keys"].double()
+        self.pending = list(pending)
+        self._last = past[-1] if past else None
+        tasks = {id(task): task for task in (Task.of(e).origin for e in past) if task is not None}
+        self._tasks = list(tasks.values())
+        if pending:
+            self._task = self._tasks.pop()
+        if len(buffer):
+            self.buffer = buffer
 
     def resize(self, strategy: Any, new_size: int) -> None:
         """Refused: past shares are fixed.

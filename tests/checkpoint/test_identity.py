@@ -12,7 +12,7 @@ from avalanche.training.plugins import ReplayPlugin, SupervisedPlugin
 from avalanche.training.storage_policy import ParametricBuffer, ReservoirSamplingBuffer
 from checkpoint_runs import ITERATIONS, Run, aim, names_in
 
-from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, RehearsalMemory
+from avalanche_aim import CheckpointPlugin, RehearsalMemory
 from avalanche_aim.checkpoint import plugin as plugin_module
 from avalanche_aim.checkpoint import problem_with_strategy
 
@@ -105,15 +105,6 @@ def test_a_memory_that_was_filled_before_is_refused(stream: Any, tmp_path: Path)
     memory.add(stream[0].dataset)
     with pytest.raises(ValueError, match="empty memories"):
         Run(stream, lambda: aim(memory=memory)).train(CheckpointPlugin(tmp_path))
-
-
-def test_a_memory_that_is_filled_otherwise_on_the_way_is_refused(stream: Any, tmp_path: Path) -> None:
-    checkpoint, run = CheckpointPlugin(tmp_path), Run(stream, aim)
-    strategy = run.strategy(checkpoint)
-    with pytest.raises(ValueError, match="memory: expected one share of each of the 1 experiences before"):
-        for experience in checkpoint.resume(strategy, stream):
-            strategy.train(experience)
-            next(p for p in strategy.plugins if isinstance(p, AIMMergingPlugin)).memory.add(experience.dataset)
 
 
 OTHER: dict[str, tuple[Callable[[Any], Run], str]] = {

@@ -62,7 +62,7 @@ def test_a_merge_record_names_what_was_found(findings, diagnosis):
 
 
 def test_a_new_history_is_empty():
-    assert History().to_dict() == {"merges": [], "iterations": []}
+    assert History().to_dict() == {"merges": [], "iterations": [], "notes": []}
 
 
 def test_two_histories_do_not_share_records():

@@ -1,7 +1,6 @@
 """What is rehearsed: a small, balanced, fixed share of each experience."""
 
 import warnings
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -189,14 +188,14 @@ def test_an_empty_memory_that_was_asked_for_does_not_warn(dataset_of, size):
         assert len(filled(dataset_of, size)) == 0
 
 
-@pytest.mark.parametrize("row", [-1, 4, "1", 10**400])
-def test_rows_that_an_experience_does_not_have_are_refused(row, dataset_of):
-    memory = RehearsalMemory(2)
-    memory.add(dataset_of([0, 0, 1, 1]))
-    state = {**memory.state_dict(), "selected": [[0, row]]}
+@pytest.mark.parametrize(
+    "change", [{"selected": [[0]]}, {"selected": [[0, -1]]}, {"selected": [[0, "1"]]}, {"keys": torch.ones(1)}]
+)
+def test_a_state_that_is_not_of_the_buffer_is_refused(change, dataset_of):
+    memory = filled(dataset_of, 2, tasks=[(0, 1)])
     fresh = RehearsalMemory(2)
-    with pytest.raises(ValueError, match=r"memory: expected rows of 4 examples, got \[0, "):
-        fresh.load_state_dict(state, [SimpleNamespace(dataset=dataset_of([0, 0, 1, 1]))])
+    with pytest.raises(ValueError, match=r"memory: expected (the places|a key)"):
+        fresh.load_state_dict({**memory.state_dict(), **change}, [], memory.buffer)
     assert fresh.selected == []
 
 

@@ -67,10 +67,14 @@ class SurprisingMemory(RehearsalMemory):
     Source: arXiv 2511.22367 (surprise); its public code has variants before, during and after training.
     """
 
-    def post_adapt(self, agent_state: Any, exp: Any) -> None:
-        """Measure the losses, and keep the share of highest."""
-        self._losses = _losses(agent_state, exp.dataset) if exp is not self._last else []
-        super().post_adapt(agent_state, exp)
+    def remember(self, agent_state: Any, dataset: Any) -> None:
+        """Measure the losses, and keep the share of highest.
+
+        :param agent_state: the training strategy.
+        :param dataset: the task's data.
+        """
+        self._losses = _losses(agent_state, dataset)
+        self.add(dataset)
 
     def choose(self, targets: Sequence[int], size: int) -> list[int]:
         """Choose the rows to keep.
