@@ -259,13 +259,16 @@ def outcome(case: Case, beside_aim: bool) -> str:
         return f"does not end in {LONGEST} s"
     except Exception as error:
         reason = " ".join(str(error).split())
-        return f"{type(error).__name__}: {reason[:200]}"
+        return f"{type(error).__name__}: {reason[:150]}"
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
     if not all(weight.isfinite().all() for weight in strategy.model.parameters()):
         return "weights are not finite"
-    return f"{len(aim.history.merges)} merges" if beside_aim else "runs"
+    if not beside_aim:
+        return "runs"
+    merges = len(aim.history.merges)
+    return "; ".join([f"{merges} merges", *("says: " + note.partition(";")[0] for note in aim.history.notes)])
 
 
 def _alarm(number: int, frame: Any) -> None:
@@ -291,7 +294,8 @@ def table(only: list[str]) -> str:
             cells = [f"not run: {case.skipped}", "–"]
         else:
             with contextlib.redirect_stdout(io.StringIO()):
-                cells = [outcome(case, beside_aim) for beside_aim in (False, True)]
+                alone, beside = (outcome(case, beside_aim) for beside_aim in (False, True))
+                cells = [alone, "the same" if beside == alone else beside]
         lines.append(f"| `{case.kind.__name__}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

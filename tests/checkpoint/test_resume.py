@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from avalanche.benchmarks.scenarios import benchmark_from_datasets, with_classes_timeline
+from avalanche.benchmarks.scenarios.online import split_online_stream
 from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute
 from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
@@ -34,6 +35,10 @@ Same = Callable[[Any, Any], bool]
 def replay() -> ReplayPlugin:
     memory = RehearsalMemory(6)
     return ReplayPlugin(mem_size=memory.max_size, storage_policy=memory)
+
+
+def replay_reservoir() -> ReplayPlugin:
+    return ReplayPlugin(10, storage_policy=ReservoirSamplingBuffer(10))
 
 
 class Growing(nn.Module):
@@ -101,7 +106,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "plugins": [lambda: ReplayPlugin(10, storage_policy=ClassBalancedBuffer(10))],
         "labelled": True,
     },
-    "replay, reservoir": {"plugins": [lambda: ReplayPlugin(10, storage_policy=ReservoirSamplingBuffer(10))]},
+    "replay, reservoir": {"plugins": [replay_reservoir]},
     "cumulative": {"plugins": [], "template": Cumulative},
     "aim, schedule, clipping, micro-batches": {
         "plugins": [
@@ -184,3 +189,24 @@ def test_saving_changes_nothing(kind: str, finished: Callable[..., Any], tmp_pat
         strategy.eval(run.evaluated(experience.current_experience))
     assert same({n: v.clone() for n, v in strategy.model.state_dict().items()}, whole["model"])
     run.plugins = run.plugins[1:]
+
+
+@pytest.mark.parametrize("boundaries", [False, True])
+def test_a_run_on_an_online_stream_resumes_in_the_middle_of_a_task(
+    boundaries: bool, three_tasks: Any, tmp_path: Path, same: Same
+) -> None:
+    stream = list(split_online_stream(three_tasks.train_stream, 8, access_task_boundaries=boundaries, seed=0))
+    run = Run(stream, aim, replay_reservoir, evaluated=lambda number: three_tasks.train_stream[:1])
+    whole = run.every_iteration(tmp_path / "all")
+    assert whole["histories"][0]["merges"]
+    names = names_in(tmp_path / "all")
+    assert len(names) == 24  # 12 parts of one batch, two epochs each; no checkpoint at their ends
+    for number in (5, 8, 13, 23):
+        resumed = run.from_checkpoint(names[number], tmp_path / "all", tmp_path / str(number))
+        assert {part for part in whole if not same(resumed[part], whole[part])} == set()
+
+
+def test_an_online_stream_is_not_saved_at_each_of_its_parts(three_tasks: Any, tmp_path: Path) -> None:
+    stream = list(split_online_stream(three_tasks.train_stream, 8, seed=0))
+    Run(stream, aim, evaluated=lambda number: three_tasks.train_stream[:1]).train(CheckpointPlugin(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
