@@ -3,7 +3,7 @@
 Substitutions: ``DIR`` is a folder of small benchmark files (of a finished comparison for ``report``), models are tiny,
 tasks short, seeds and orders the first ones, of an order that is written out the first two tasks, and of many
 strategies two are trained; launchers and shell loops start one process, and reports that differ in their folder alone
-are written once. A program that is not in :data:`PROGRAMS` fails.
+are written once. ``tune`` tries one learning rate. A program that is not in :data:`PROGRAMS` fails.
 """
 
 import configparser
@@ -24,6 +24,7 @@ from pages import ROOT, SMALL, commands, saved_as
 from avalanche_aim.__main__ import main
 from avalanche_aim.experiments import STRATEGIES
 
+TUNE = ("--learning-rate-only", "--extend", "0")
 TRAINED = 2
 """Strategies of a command that are trained, of those it names."""
 
@@ -82,8 +83,17 @@ class Runner:
             shutil.copytree(self.finished, words[0])
             return 0 if self._seen(f"report {words[1:]}") else main([command, *words])
         words = [str(self.files) if word == "DIR" and words[n - 1] != "--out" else word for n, word in enumerate(words)]
+        for file in _values(words, "--tuned"):
+            assert self._tune(words, str(Path(file).parent)) == 0
+        if command == "tune":
+            return self._tune(words, "tuning")
         status = main([command, *(self._short(words) if command == "run" else words)])
         return 0 if "--strict" in words else status  # small files have traps
+
+    def _tune(self, words: list[str], out: str) -> int:
+        """One learning rate of the grid, and none of a strategy's own."""
+        given = words[: words.index("--tuned")] if "--tuned" in words else words
+        return main(["tune", *self._short(given), "--learning-rates", "1e-3", *TUNE, "--out", out])
 
     def example(self, name: str, arguments: str) -> int:
         """A script of examples/."""
