@@ -151,9 +151,7 @@ STRATEGIES = (
         "slda_model",
     ),
     Case(supervised.PNNStrategy, model=lambda: PNN(in_features=64, hidden_features_per_column=8), classic=True),
-    Case(
-        supervised.PackNet, skipped="calls no plugin given to it, as Avalanche wraps them in a list; see its plugin"
-    ),
+    Case(supervised.PackNet, skipped="calls no plugin given to it, as Avalanche wraps them in a list; see its plugin"),
     Case(supervised.GenerativeReplay, skipped="trains a generator by a strategy of its own beside the classifier"),
     Case(supervised.VAETraining, skipped="trains a generator, no classifier"),
     Case(supervised.AETraining, skipped="trains an autoencoder, no classifier"),
