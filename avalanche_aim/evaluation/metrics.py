@@ -96,7 +96,7 @@ class LabelAccuracy(_ExampleMean):
         answers = strategy.model.answers
         rows = torch.tensor([bool(classes) for classes in answers.task_classes], device=strategy.mb_x.device)
         task = strategy.mb_x[:, 0]
-        own = strategy.mb_output.masked_fill(~strategy.model.classes_of(task), float("-inf"))
+        own = strategy.mb_output.masked_fill(~answers.classes_of(task), float("-inf"))
         return (own.argmax(1) == strategy.mb_y)[rows[task]]
 
 
@@ -142,6 +142,7 @@ class ResultMatrix(PluginMetric[Matrix]):
         return result_matrix([row[: len(self.rows)] for row in self.rows]) if self.rows else None
 
     def before_training_exp(self, strategy: Any) -> None:
+        getattr(strategy.model, "check_criterion", lambda criterion: None)(strategy._criterion)
         self.rows.append([])
 
     def before_eval(self, strategy: Any) -> None:

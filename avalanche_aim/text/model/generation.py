@@ -1,6 +1,6 @@
 """Answers by real greedy generation: for open tasks, and as a cross-check of the teacher-forced exact match."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...training.isolation import eval_mode
-from ..stream.encoding import Batch, unpack
+from ..stream.encoding import Batch, Encoder, pack, unpack
 from .scoring import Way, decoder_start
 
 MAX_NEW_TOKENS = 128
@@ -36,6 +36,21 @@ def generate(model: Any, x: Tensor, max_new_tokens: int = MAX_NEW_TOKENS) -> lis
     with eval_mode(model), model.mixed_precision(x.device):
         answers = greedy(model.language_model, model.tokenizer, batch, model.finding(x).generation, max_new_tokens)
     return decode(model, answers)
+
+
+def answer(model: Any, prompts: str | Sequence[str], max_new_tokens: int, max_prompt_tokens: int) -> Any:
+    """Answer texts; see :meth:`~avalanche_aim.LanguageModel.generate`.
+
+    :param model: a :class:`~avalanche_aim.LanguageModel`.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"prompts: expected a text or several, got {prompts!r:.200}")
+    if not texts:
+        return []
+    rows = pack(Encoder(model.tokenizer, max_prompt_tokens).prompts(texts))
+    answers = generate(model, rows.to(model.language_model.device), max_new_tokens)
+    return answers[0] if isinstance(prompts, str) else answers
 
 
 def greedy(model: Any, tokenizer: Any, batch: Batch, way: Way, max_new_tokens: int) -> list[list[int]]:

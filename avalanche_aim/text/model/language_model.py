@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from ...training.isolation import RandomStream, set_mode
 from ..stream.answer_key import Source
-from ..stream.encoding import AnswerSpace, Encoder, Style, made_for, pack, unpack
+from ..stream.encoding import AnswerSpace, Style, made_for, unpack
 from .adapters import add_lora, check_settings
+from .criteria import check_criterion, only_gold
 from .export import Base, save_merged, save_model
-from .generation import MAX_NEW_TOKENS, generate
+from .generation import MAX_NEW_TOKENS, answer
 from .limits import check_limits, check_start
 from .loading import check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
 from .measuring import Finding, find
 from .model_card import Training
-from .scoring import AnswerScores, Blocks, score, with_matches
+from .scoring import AnswerScores, Blocks, gold_matches, score, with_matches
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
 
@@ -78,6 +79,7 @@ class LanguageModel(DynamicModule):
         self.answers: AnswerSpace | None = None
         self._passes = 0
         self._finding: Finding | None = None
+        self._measured = 0
         for settings in getattr(backbone, "peft_config", {}).values():
             check_settings(settings)
         check_start(self.language_model)
@@ -202,7 +204,7 @@ class LanguageModel(DynamicModule):
         batch = unpack(x, pad_left=self.is_causal)
         for_loss = self.training or self._gold_only
         gold_only = for_loss and not self.score_all_labels
-        columns, own = ([], True) if gold_only else self._columns(batch.task)
+        columns, own = ([], True) if gold_only else self.answers.columns(batch.task, self.score_all_labels)
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
         with self.mixed_precision(x.device):
             way = self.finding(x).way_of(batch.prompt.shape[1] + len(blocks.block))
@@ -215,14 +217,14 @@ class LanguageModel(DynamicModule):
             out = out.scatter(1, target[:, None], means[:, -1:])
         matches = None
         if exact is not None:
-            matches = self._gold(exact, columns, batch.target)
+            matches = gold_matches(exact, columns, batch.target)
             if not self.score_all_labels:
-                out = out.masked_fill(~self.classes_of(batch.task), float("-inf"))
+                out = out.masked_fill(~self.answers.classes_of(batch.task), float("-inf"))
         elif gold_only and out.requires_grad:
             self._passes += 1
             # Each check waits for an accelerator, so after the first passes of an experience there are no more.
             if self._passes <= WATCHED_PASSES:
-                out.register_hook(_only_gold(batch.target))
+                out.register_hook(only_gold(batch.target))
         return AnswerScores(out, matches)
 
     def finding(self, x: Tensor) -> Finding:
@@ -230,7 +232,8 @@ class LanguageModel(DynamicModule):
 
         :param x: packed rows, shape (B, L).
         """
-        if self._finding is None:
+        if self._finding is None or x.shape[1] > self._measured:
+            self._measured = x.shape[1]
             self._finding = find(self, x, self.answers.tokens if self.answers is not None else ())
         return self._finding
 
@@ -245,14 +248,14 @@ class LanguageModel(DynamicModule):
         :return: the answer's text, or a list of texts.
         :raises TypeError: for something else than texts.
         """
-        texts = [prompts] if isinstance(prompts, str) else list(prompts)
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"prompts: expected a text or several, got {prompts!r:.200}")
-        if not texts:
-            return []
-        rows = pack(Encoder(self.tokenizer, max_prompt_tokens).prompts(texts))
-        answers = generate(self, rows.to(self.language_model.device), max_new_tokens)
-        return answers[0] if isinstance(prompts, str) else answers
+        return answer(self, prompts, max_new_tokens, max_prompt_tokens)
+
+    def check_criterion(self, criterion: Any) -> None:
+        """Warn of a criterion that does not fit the model's output.
+
+        :param criterion: a strategy's.
+        """
+        check_criterion(criterion)
 
     def mixed_precision(self, device: torch.device) -> torch.autocast:
         """Return the context that passes through the language model run in.
@@ -260,34 +263,6 @@ class LanguageModel(DynamicModule):
         :param device: where its inputs are.
         """
         return torch.autocast(device.type, self.autocast, enabled=self.autocast is not None)
-
-    def _columns(self, task: Tensor) -> tuple[list[int], bool]:
-        """Which closed classes to score for these rows, and whether to score each row's own answer besides."""
-        assert self.answers is not None
-        if self.score_all_labels:
-            return list(range(len(self.answers.texts))), self.answers.open_class is not None
-        tasks = [self.answers.task_classes[t] for t in sorted(set(task.tolist()))]
-        return sorted({c for classes in tasks for c in classes}), not all(tasks)
-
-    def classes_of(self, task: Tensor) -> Tensor:
-        """Return which classes are answers of each row's task, shape (B, C).
-
-        :param task: task numbers, shape (B,).
-        """
-        assert self.answers is not None
-        table = torch.zeros(len(self.answers.task_classes), len(self.answers), dtype=torch.bool)
-        for row, classes in zip(table, self.answers.task_classes, strict=True):
-            row[list(classes) or [len(self.answers) - 1]] = True
-        return table.to(task.device)[task]
-
-    @staticmethod
-    def _gold(exact: Tensor, columns: list[int], target: Tensor) -> Tensor:
-        """Pick each row's exact match of its own answer out of the blocks; open answers are the last block."""
-        block = target.new_full((int(target.max()) + 1,), exact.shape[1] - 1)
-        for number, column in enumerate(columns):
-            if column < len(block):
-                block[column] = number
-        return exact.gather(1, block[target][:, None])[:, 0]
 
     def _register_trainable(self) -> None:
         named = {n: p for n, p in self.backbone.named_parameters() if p.requires_grad}
@@ -344,17 +319,3 @@ class LanguageModel(DynamicModule):
         :raises OSError: where it cannot be written, or the base model is gone.
         """
         save_merged(self, Path(folder), dtype, training or Training())
-
-
-def _only_gold(target: Tensor) -> Any:
-    """A gradient hook that refuses gradients of scores that were not computed."""
-
-    def check(gradient: Tensor) -> None:
-        others = gradient.scatter(1, target[:, None], 0.0)
-        if bool((others != 0).any()):  # true for NaN as well
-            raise ValueError(
-                "a criterion or plugin read the scores of labels other than the gold one, which are not computed in "
-                "training; make the model with score_all_labels=True (LwF, MAS, DER and ER-ACE need it)"
-            )
-
-    return check

@@ -231,7 +231,7 @@ class _Case:
         long = self.long[-max(1, min(len(self.long) - GENERATED, self.reach - 1 if self.reach else len(self.long))) :]
         prompts = {
             Way.APART: [long, self.short],
-            Way.RIGHT: [self.short, self.long[-len(self.short) :]],
+            Way.RIGHT: [long, [*long[1:], long[0]]],
             Way.ALONE: [long],
         }[way]
         batch = self._batch(prompts, [()] * len(prompts))

@@ -158,6 +158,20 @@ def score(model: Any, batch: Batch, blocks: Blocks, exact: bool, way: Way) -> tu
     return total / length, misses == 0
 
 
+def gold_matches(exact: Tensor, columns: list[int], target: Tensor) -> Tensor:
+    """Pick each row's exact match of its own answer out of the blocks; open answers are the last block.
+
+    :param exact: shape (B, K).
+    :param columns: the class of each block but an open one.
+    :param target: the gold classes, shape (B,).
+    """
+    block = target.new_full((int(target.max()) + 1,), exact.shape[1] - 1)
+    for number, column in enumerate(columns):
+        if column < len(block):
+            block[column] = number
+    return exact.gather(1, block[target][:, None])[:, 0]
+
+
 def token_scores(model: Any, batch: Batch, blocks: Blocks, way: Way) -> tuple[Tensor, Tensor]:
     """Return the log-probability of each token of the blocks, and the most probable token there; both (B, N).
 

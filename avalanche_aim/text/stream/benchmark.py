@@ -205,6 +205,9 @@ def text_benchmark(
     splits = [split for split in SPLITS if all(task.split(split) for task in tasks)]
     encoded = {split: [encodings.encode(task.split(split)) for task in tasks] for split in splits}
     answers = _answer_space(tasks, encoder, [part for parts in encoded.values() for part in parts])
+    for split, parts in encoded.items():
+        for task, part in zip(tasks, parts, strict=True):
+            _name_special_tokens(f"{task.name} ({split})", encoder, part)
     # One width for the whole stream: buffers mix its experiences in one batch.
     width = row_width(part for parts in encoded.values() for part in parts)
     keys = {split: AnswerKey.of_split(tasks, split) for split in splits}
@@ -241,6 +244,24 @@ def _answer_space(tasks: Sequence[TextTask], encoder: Encoder, parts: Sequence[E
         tokens_end=1 + max(max(map(max, tokens), default=-1), *(int(part.tokens.max(initial=-1)) for part in parts)),
         longest=(max(whole, prompts + labels), prompts, max(answers, labels)),
     )
+
+
+def _name_special_tokens(where: str, encoder: Encoder, part: EncodedExamples) -> None:
+    """Name special tokens that are written in prompts; in answers they are text."""
+    tokenizer = encoder.tokenizer
+    usual = [*encoder.prompts(["text"])[0], *encoder.answers(["text"])[0]]
+    found = [
+        token
+        for token in set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        if int((part.tokens == token).sum()) > usual.count(token) * len(part)
+    ]
+    if found:
+        warnings.warn(
+            f"{where}: prompts hold special tokens of the tokenizer, {tokenizer.convert_ids_to_tokens(sorted(found))}, "
+            "which the model reads as such. Chat templates want that; otherwise write them differently",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _check_labels(task: TextTask, tokens: dict[str, tuple[int, ...]]) -> None:

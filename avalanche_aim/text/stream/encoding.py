@@ -49,6 +49,27 @@ class AnswerSpace:
     def __len__(self) -> int:
         return len(self.texts) + (self.open_class is not None)
 
+    def columns(self, task: Tensor, everything: bool) -> tuple[list[int], bool]:
+        """Return which closed classes to score for rows, and whether to score each row's own answer besides.
+
+        :param task: task numbers, shape (B,).
+        :param everything: whether all classes are wanted, not these tasks' alone.
+        """
+        if everything:
+            return list(range(len(self.texts))), self.open_class is not None
+        tasks = [self.task_classes[number] for number in sorted(set(task.tolist()))]
+        return sorted({c for classes in tasks for c in classes}), not all(tasks)
+
+    def classes_of(self, task: Tensor) -> Tensor:
+        """Return which classes are answers of each row's task, shape (B, C).
+
+        :param task: task numbers, shape (B,).
+        """
+        table = torch.zeros(len(self.task_classes), len(self), dtype=torch.bool)
+        for row, classes in zip(table, self.task_classes, strict=True):
+            row[list(classes) or [len(self) - 1]] = True
+        return table.to(task.device)[task]
+
 
 class Encoder:
     """Tokenises prompts and answers for one kind of model.
