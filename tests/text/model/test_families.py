@@ -5,6 +5,7 @@ to ``families.md`` in the folder that ``AIM_FAMILIES`` names.
 """
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,13 +52,21 @@ def tokens_of(row: Tensor) -> tuple[list[int], list[int]]:
     return row[HEADER:end].tolist(), row[end : end + int(row[3])].tolist()
 
 
+def as_markdown(table: dict[str, str]) -> str:
+    """The table of docs/models.md: a row for each way, and for each reason of a refusal."""
+    rows: dict[str, list[str]] = {}
+    for name, how in sorted(table.items()):
+        rows.setdefault(re.sub(r"[0-9.]+(e-[0-9]+)?(?= (with|after|otherwise))", "x", how), []).append(name)
+    lines = [f"| {how} | {', '.join(names)} |" for how, names in sorted(rows.items())]
+    return "\n".join(["| how it is scored | families |", "|---|---|", *lines]) + "\n"
+
+
 @pytest.fixture(scope="module", autouse=True)
 def table() -> Iterator[None]:
     """Write the table of what was tried."""
     yield
     if folder := os.environ.get("AIM_FAMILIES"):
-        lines = ["| family | how it is scored |", "|---|---|", *(f"| {name} | {how} |" for name, how in TABLE.items())]
-        Path(folder, "families.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        Path(folder, "families.md").write_text(as_markdown(TABLE), encoding="utf-8")
 
 
 @torch.no_grad()
