@@ -20,7 +20,7 @@ from ..model.fingerprint import tokenizer_fingerprint
 from .encoding import Encoder
 from .rows import EncodedExamples, encode
 
-FORMAT = 2
+FORMAT = 3
 """Of the files: to be raised with every change of what they hold or of how an Encoder tokenises."""
 
 
