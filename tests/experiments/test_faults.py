@@ -48,7 +48,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[Path
         open_ = Path.open
 
         def full(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-            if "x" not in mode or name not in self.name or len(failed) == times:
+            if not {"x", "w"} & set(mode) or name not in self.name or len(failed) == times:
                 return open_(self, mode, *args, **kwargs)
             failed.append(self)
             file = open_(self, mode, *args, **kwargs)
