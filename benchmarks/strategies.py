@@ -1,7 +1,7 @@
 """Every strategy and plugin of Avalanche, alone and beside AIM: which run, and what is said where they cannot.
 
 python -m benchmarks.strategies                            # prints the table
-python -m benchmarks.strategies --write docs/strategies.md # puts it into the page
+python -m benchmarks.strategies --write docs/measured/strategies.md # puts it into the page
 python -m benchmarks.strategies --only SCR EWCPlugin
 
 A network of one hidden layer learns three experiences of two classes in each case.

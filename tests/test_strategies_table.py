@@ -12,7 +12,7 @@ from avalanche.training.templates.base import BaseTemplate
 
 from benchmarks.strategies import PLUGINS, STRATEGIES, cells
 
-PAGE = (Path(__file__).parents[1] / "docs" / "strategies.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "measured" / "strategies.md").read_text(encoding="utf-8")
 CASES = {case.kind.__name__: case for case in (*STRATEGIES, *PLUGINS)}
 QUICK = ("Naive", "Cumulative", "DER", "EWCPlugin", "LwF", "ReplayPlugin", "SCR", "StreamingLDA", "JointTraining")
 

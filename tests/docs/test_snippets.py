@@ -48,8 +48,8 @@ def names() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
-    """Where they write files, which a later one may read."""
-    folder = tmp_path_factory.mktemp("workplace")
+    """What is there before a page writes files of its own, which a later block of it may read."""
+    folder = tmp_path_factory.mktemp("workplace") / "empty"
     shutil.copytree(finished, folder / "comparison")
     for name in TABLES:
         (folder / name).write_text("text,label\n" + "Hello,good\nBye,bad\n" * 4, encoding="utf-8")
@@ -78,7 +78,10 @@ def test_the_example_runs(
 ) -> None:
     if "bitsandbytes" in block.text or "BitsAndBytes" in block.text:
         pytest.importorskip("bitsandbytes")
-    monkeypatch.chdir(workplace)
+    own = workplace.with_name(block.page.replace("/", " "))
+    if not own.exists():
+        shutil.copytree(workplace, own)
+    monkeypatch.chdir(own)
 
     def small(text: str) -> str:
         return text.replace(DEFAULT, small_model).replace(SAMPLE, SHORT)

@@ -1,7 +1,7 @@
 """Every family of models is scored as by itself, or refused with a message.
 
-``python -m pytest tests/text/model/test_families.py -m ''`` tries all of them, and writes docs/models.md's table
-to ``families.md`` in the folder that ``AIM_FAMILIES`` names.
+``python -m pytest tests/text/model/test_families.py -m ''`` tries all of them, and writes the table of
+docs/measured/models.md to ``families.md`` in the folder that ``AIM_FAMILIES`` names.
 """
 
 import os
@@ -53,7 +53,7 @@ def tokens_of(row: Tensor) -> tuple[list[int], list[int]]:
 
 
 def as_markdown(table: dict[str, str]) -> str:
-    """The table of docs/models.md: a row for each way, and for each reason of a refusal."""
+    """The table of docs/measured/models.md: a row for each way, and for each reason of a refusal."""
     rows: dict[str, list[str]] = {}
     for name, how in sorted(table.items()):
         rows.setdefault(re.sub(r"[0-9.]+(e-[0-9]+)?(?= (with|after|otherwise))", "x", how), []).append(name)
