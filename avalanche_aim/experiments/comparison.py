@@ -14,6 +14,7 @@ from ..distributed import is_main_process, local_main_process_first, on_main_pro
 from ..training.out_of_memory import free_memory
 from .claims import Claims
 from .configuration import Configuration
+from .loggers import check_loggers, loggers
 from .models import KINDS, checked_benchmark, kind_of, save_trained
 from .progress import progress_bar
 from .result import Failure, Key, Result
@@ -68,6 +69,7 @@ class Comparison:
         self.checkpoints = checkpoints
         self.store = RunStore(folder, defaults=type(configuration)().of_run(""))
         batch_of_process(configuration.batch_size)
+        check_loggers(configuration.log)
         self._claims = Claims(self.store.runs)
         self.ended: dict[Key, Result | Failure | None] = on_main_process(self._finished)
         self.streams: dict[str, CLScenario] = {}
@@ -193,8 +195,10 @@ class Comparison:
         options = settings.options.get(key.strategy)
         keep = self._keep if self.configuration.save_models else None
         try:
-            return run(key, model, stream, settings, options=options, single=single, bar=bar, label=label,
-                       keep=keep, checkpoint=self._checkpoint(key))  # fmt: skip
+            asked = self.configuration.of_run(key.strategy)
+            with loggers(settings.log, self.store.folder / "logs", key, asked) as made:
+                return run(key, model, stream, settings, options=options, single=single, bar=bar, label=label,
+                           keep=keep, checkpoint=self._checkpoint(key), loggers=made)  # fmt: skip
         except Exception as error:
             if world_size() > 1:
                 raise

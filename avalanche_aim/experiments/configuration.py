@@ -153,6 +153,9 @@ class Configuration(Settings):
     eval_per_task: Count | None = setting(None, "evaluated examples of each task; all by default", metavar="N")
     strict: bool = setting(False, "a trap in the data is an error, not a warning", varies=True, kinds=TEXT)
     fwt: bool = setting(False, "report forward transfer too: each task is trained on alone, once", varies=True)
+    log: tuple[Literal["tensorboard", "wandb"], ...] = setting(
+        (), "log to tensorboard or wandb too, in OUT/logs", metavar="LOGGER", varies=True
+    )
     save_models: bool = setting(
         False, "keep each run's trained model too, in OUT/models, for peft and others", varies=True, kinds=LANGUAGE
     )

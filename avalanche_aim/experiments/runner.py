@@ -46,6 +46,7 @@ def run(
     label: str = "",
     keep: Callable[[Any, Result], None] | None = None,
     checkpoint: CheckpointPlugin | None = None,
+    loggers: Sequence[Any] = (),
 ) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
 
@@ -63,6 +64,7 @@ def run(
     :param keep: gets the trained model and the result at the end, to save the model, say.
     :param checkpoint: saves the run, and lets it go on where it was; without effect for a strategy whose state can't be
         kept.
+    :param loggers: Avalanche's, for what is published.
     :raises ValueError: for an unknown strategy or option, or a stream that the benchmark lacks.
     :raises FloatingPointError: if training makes weights non-finite.
     """
@@ -88,7 +90,7 @@ def run(
     check = [] if any(isinstance(plugin, AIMMergingPlugin) for plugin in plugins) else [DivergenceCheck()]
     equal = [] if settings.equal is None else [EqualBudget(settings.equal, meter)]
     arguments["plugins"] = [*plugins, *check, progress, meter, *equal]
-    trained = make_strategy(model, settings, key.seed, metrics, chosen.template, **arguments)
+    trained = make_strategy(model, settings, key.seed, metrics, chosen.template, loggers, **arguments)
     last: dict[str, Any] = {}
     try:
         # A strategy for the whole stream is trained once, then evaluated on all of it.
@@ -144,6 +146,7 @@ def make_strategy(
     seed: int,
     metrics: Sequence[PluginMetric],
     template: type = Naive,
+    loggers: Sequence[Any] = (),
     **arguments: Any,
 ) -> Any:
     """Make the strategy of a run, with its optimizer and a data order of its own.
@@ -153,6 +156,7 @@ def make_strategy(
     :param seed: of the data order.
     :param metrics: what is measured.
     :param template: the Avalanche strategy.
+    :param loggers: Avalanche's; none by default.
     :param arguments: its further arguments.
     """
     norm = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
@@ -171,7 +175,7 @@ def make_strategy(
         train_epochs=settings.epochs,
         eval_mb_size=settings.eval_batch_size,
         device=settings.device,
-        evaluator=EvaluationPlugin(*metrics, loggers=[_Silent()]),
+        evaluator=EvaluationPlugin(*metrics, loggers=list(loggers) or [_Silent()]),
         **arguments,
     )
 
