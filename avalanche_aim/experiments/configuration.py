@@ -184,7 +184,6 @@ class Configuration(Settings):
             raise ValueError(
                 f"strategies: {', '.join(needing)} need a language model with LoRA, got {self.model!r:.80}"
             )
-        self._check_tuned()
         whole = [name for name in self.strategies if strategy(name).whole_batch]
         if self.micro_batch_size is not None and whole:
             raise ValueError(
@@ -198,6 +197,7 @@ class Configuration(Settings):
             )  # random weights: at a real model's scale it learns nothing from a hundred texts
             fill("lora_alpha", self.lora_alpha or (1280 if tiny else ALPHA))
             fill("lora_targets", self.lora_targets or (("all-linear",) if tiny else ()))
+        self._check_tuned()
 
     def _check_kind(self) -> None:
         """Refuse settings that would have no effect."""

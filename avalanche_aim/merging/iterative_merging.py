@@ -181,7 +181,8 @@ class IterativeMerging:
             return self._experiences > 1
         if len(self.rehearsal.memory) > 0:
             return True
-        if self._experiences > 1 or getattr(self.rehearsal.memory, "size", None) == 0:
+        later = self._experiences > 1 and self._experience > 0  # a resumed run begins its first experience twice
+        if later or getattr(self.rehearsal.memory, "size", None) == 0:
             self.recorder.warn_once(
                 "the memory is empty: nothing is rehearsed, and nothing will merge; give it more examples (memory=), "
                 "or rehearsal=None to merge without a memory",

@@ -30,7 +30,8 @@ class RehearsalMemory(ExemplarsBuffer):
     :param size: a float in [0, 1] for a fraction of each task (1.0 is all of it), an int for a count of examples of
         each, or of the whole reservoir.
     :param seed: of the memory's own choice of examples.
-    :param per_label: at least so many examples of each distinct target, even where ``size`` is less.
+    :param per_label: at least so many examples of each distinct target, even where ``size`` is less; a warning says how
+        many these are.
     :raises ValueError: for a fraction outside [0, 1] or a negative count.
     """
 
@@ -80,6 +81,12 @@ class RehearsalMemory(ExemplarsBuffer):
             warnings.warn(
                 f"nothing of this task is rehearsed: {self.size} of {len(dataset)} examples is less than "
                 "one; give the memory's size as a count (an int) to keep some",
+                stacklevel=2,
+            )
+        elif size > self.examples_of(len(dataset)):
+            warnings.warn(
+                f"memory: {self.size} of {len(dataset)} examples is less than {self.per_label} for each label; {size} "
+                f"are kept ({size / len(dataset):.1%})",
                 stacklevel=2,
             )
         rows = self.choose(targets, size)

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from staged import Stage
 
-from avalanche_aim.experiments import Comparison, Configuration, Key, Result, comparison
+from avalanche_aim.experiments import Comparison, Configuration, Key, Result, comparison, tuning
 from avalanche_aim.experiments.tuned import Tuned
 from avalanche_aim.experiments.tuning import Tuning
 
@@ -136,6 +138,20 @@ def test_an_interrupted_tuning_loses_no_finished_run(tune: Tune, scores: Scores)
     scores.interrupt_after = None
     tune()
     assert len(scores.runs) == len({(name, rate, json.dumps(options)) for name, rate, options, _ in scores.runs}) == 12
+
+
+def test_a_run_that_another_command_is_making_is_waited_for(
+    tune: Tune, scores: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "tuning" / "learning_rate-0.002" / "runs"
+    runs.mkdir(parents=True)
+    elsewhere = FileLock(runs / f"{Key('naive', 'news,reviews', 0).stem}.lock")
+    elsewhere.acquire()
+    waited: list[float] = []
+    sleep = SimpleNamespace(sleep=lambda seconds: waited.append(seconds) or elsewhere.release())
+    monkeypatch.setattr(tuning, "time", sleep)
+    assert tune(own=False).choices["naive"].learning_rate == 2e-3
+    assert len(waited) == 1
 
 
 def test_the_result_is_the_file(tune: Tune, tmp_path: Path) -> None:

@@ -32,6 +32,21 @@ def counts(targets, rows):
     return {target: sum(targets[row] == target for row in rows) for target in set(targets)}
 
 
+def test_at_least_so_many_of_each_label_are_kept_and_said(dataset_of):
+    memory = RehearsalMemory(0.02, per_label=1)
+    with pytest.warns(UserWarning, match=r"0\.02 of 60 examples is less than 1 for each label; 4 are kept \(6\.7%\)"):
+        memory.add(dataset_of([0, 1, 2, 3] * 15))
+    assert counts([0, 1, 2, 3] * 15, memory.selected[0]) == {0: 1, 1: 1, 2: 1, 3: 1}
+
+
+def test_a_share_that_has_them_anyway_stays_a_share_and_silent(dataset_of):
+    memory = RehearsalMemory(0.1, per_label=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        memory.add(dataset_of([0, 1, 2, 3] * 15))
+    assert len(memory) == 6
+
+
 # The choice
 
 
