@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from .cli.warned import leave_out_others
+
 COMMANDS = {
     "run": "compare strategies on a benchmark, over orders and seeds",
     "tune": "choose a learning rate for each strategy on dev data, for run --tuned",
@@ -27,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().parse_args(argv)  # shows the help, or refuses what is no command
     command = argv[0]
     try:
+        leave_out_others()  # some warn as they are imported
         status: int = import_module(f".cli.{command}", __package__).main(argv[1:])
         return status
     except KeyboardInterrupt:

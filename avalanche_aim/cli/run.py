@@ -21,6 +21,7 @@ from ..experiments.strategies import strategy_names
 from ..report.results_table import results_table
 from ..report.run_plots import draw_results
 from ..storage.yaml_file import read_yaml
+from .warned import above_the_bar
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
@@ -126,11 +127,9 @@ def compare(parser: Parser, argv: Sequence[str] | None) -> int:
     :return: the exit status: 0, 1 if a run failed or something could not be written, 2 if nothing could be run, or 130
         if it was interrupted.
     """
-    # Both speak to the authors of those libraries, not to whoever reads a progress bar.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
     try:
-        return _compare(parser, argv)
+        with above_the_bar():
+            return _compare(parser, argv)
     except KeyboardInterrupt:
         kept = "every run that had ended is kept, the same command goes on"
         print(f"{parser.prog}: interrupted; {kept}", file=sys.stderr)
@@ -177,6 +176,9 @@ def _show(comparison: Comparison, out: Path) -> None:
         if results:
             print(f"\nOrder {order}: score in percent after the last task ({configuration.stream} split); "
                   f"{_definitions(configuration.fwt)}.\n\n{results_table(results)}")  # fmt: skip
+    for run in comparison.results:
+        if run.history is not None and not run.merges:
+            print(f"\n{run.key} never merged. {' '.join(f'It warned: {note}.' for note in run.history.notes)}")
     try:
         files = draw_results(comparison.results, out)
     except OSError as error:

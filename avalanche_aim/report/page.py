@@ -52,12 +52,15 @@ def _happened(run: Result) -> str:
     assert run.history is not None  # callers choose such runs
     merges = run.history.merges
     if not run.history.iterations and not merges:
-        return f"{run.key}: never merged; nothing was monitored, as without a memory or in tasks that are too short."
-    if not any(merge.merged for merge in merges):
-        return f"{run.key}: never merged, so the weights are those of training alone."
-    found = Counter(name for merge in merges for name in merge.diagnosis.split("+") if name)
-    recognised = "".join(f"; {name} was recognised at {times} of them" for name, times in found.items())
-    return f"{run.key}: {len(merges)} {'merge' if len(merges) == 1 else 'merges'}{recognised}."
+        what = "never merged; nothing was monitored, as without a memory or in tasks that are too short"
+    elif not any(merge.merged for merge in merges):
+        what = "never merged, so the weights are those of training alone"
+    else:
+        found = Counter(name for merge in merges for name in merge.diagnosis.split("+") if name)
+        recognised = "".join(f"; {name} was recognised at {times} of them" for name, times in found.items())
+        what = f"{len(merges)} {'merge' if len(merges) == 1 else 'merges'}{recognised}"
+    said = f" It warned: {'; '.join(run.history.notes)}." if run.history.notes else ""
+    return f"{run.key}: {what}.{said}"
 
 
 def _files(report: Report, beside: Path) -> tuple[dict[str, str], dict[str, dict[str, str]]]:

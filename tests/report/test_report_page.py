@@ -114,11 +114,12 @@ def test_what_was_diagnosed_stands_under_the_signals(markup: str) -> None:
 def test_a_run_that_never_merged_says_so(tmp_path: Path) -> None:
     history = result("aim").history
     assert history is not None
-    quiet = History([], history.iterations)
+    quiet = History([], history.iterations, ["nothing was merged in experience 1"])
     runs = [result("naive"), result("aim", history=History()), result("aim", seed=1, history=quiet)]
     markup = page(Report.read(write(tmp_path, runs)))
     assert "aim, order 1, seed 0: never merged; nothing was monitored" in markup
-    assert "aim, order 1, seed 1: never merged, so the weights are those of training alone" in markup
+    said = "It warned: nothing was merged in experience 1."
+    assert f"aim, order 1, seed 1: never merged, so the weights are those of training alone. {said}" in markup
 
 
 def test_wide_tables_are_marked_for_narrow_screens(tags: list) -> None:
