@@ -87,8 +87,8 @@ class Runner:
             assert self._tune(words, str(Path(file).parent)) == 0
         if command == "tune":
             return self._tune(words, "tuning")
-        words = self._short(words) if command in ("run", "tune") else words
-        status = main([command, *words, *(["--extend", "0", "--learning-rate-only"] if command == "tune" else [])])
+        words = self._short(words) if command == "run" and "digits" not in words else words
+        status = main([command, *words])
         return 0 if "--strict" in words else status  # small files have traps
 
     def _tune(self, words: list[str], out: str) -> int:
