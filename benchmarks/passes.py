@@ -25,7 +25,7 @@ def figures(options: Options) -> list[Figure]:
 
     :param options: with what to measure.
     """
-    rounds = options.repeats(25 if options.is_tiny else 7)
+    rounds = options.repeats(25 if options.is_tiny else 4)
     work = Workload(options, rounds + 2)
     strategies = {name: work.strategy(name) for name in ("naive", "replay", "aim", "aim-economical")}
     alone = _Alone(work)

@@ -3,6 +3,7 @@
 A plugin that only looks must leave training bit-for-bit as it was without it.
 """
 
+import functools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -141,30 +142,31 @@ def set_mode(model: nn.Module, training: bool) -> None:
     :param model: the model.
     :param training: True for train mode.
     """
-    waiting, plain = [model], dict[type, bool]()
-    while waiting:
-        module = waiting.pop()
-        kind = type(module)
+    waiting: list[nn.Module | None] = [model]
+    plain: set[Any] = set()
+    for module in waiting:
+        kind: Any = type(module)
         if kind not in plain:
-            plain[kind] = _only_keeps_a_flag(module)
-        if plain[kind]:
-            module.__dict__["training"] = training  # past nn.Module.__setattr__
-            if children := module.__dict__["_modules"]:
-                waiting += [child for child in children.values() if child is not None]
-        elif training:
-            module.train()
-        else:
-            module.eval()
+            if module is None:
+                continue
+            if _has_own_mode(kind) or (kind.train is not nn.Module.train and getattr(module, "use_kernels", False)):
+                (module.train if training else module.eval)()
+                continue
+            plain.add(kind)
+        own = vars(module)
+        own["training"] = training  # past nn.Module.__setattr__
+        if children := own["_modules"]:
+            waiting.extend(children.values())
 
 
-def _only_keeps_a_flag(module: nn.Module) -> bool:
-    """Whether switching the mode of a module of this kind means setting flags, and nothing else."""
-    kind = type(module)
-    if kind.train is nn.Module.train and kind.eval is nn.Module.eval:
-        return True
-    # Transformers' own methods set flags, and recast kernels where those are used.
-    theirs = {kind.train.__module__, kind.eval.__module__} == {"transformers.modeling_utils"}
-    return theirs and not getattr(module, "use_kernels", False)
+@functools.cache
+def _has_own_mode(kind: Any) -> bool:
+    """Whether switching the mode of a module of this kind means more than setting flags.
+
+    Transformers' own methods set flags as well, but recast kernels where those are used.
+    """
+    plain = {"torch.nn.modules.module", "transformers.modeling_utils"}
+    return not {kind.train.__module__, kind.eval.__module__} <= plain
 
 
 @contextmanager
