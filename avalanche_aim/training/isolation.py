@@ -153,7 +153,7 @@ def set_mode(model: nn.Module, training: bool) -> None:
                 (module.train if training else module.eval)()
                 continue
             plain.add(kind)
-        own = vars(module)
+        own = module.__dict__
         own["training"] = training  # past nn.Module.__setattr__
         if children := own["_modules"]:
             waiting.extend(children.values())
