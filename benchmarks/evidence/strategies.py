@@ -1,0 +1,39 @@
+"""AIMMerging with one idea taken out or put in: strategies of the evidence in docs/results.md, not of the library.
+
+python -m avalanche_aim run --plugins benchmarks/evidence/strategies.py --strategies aim aim-at-end …
+"""
+
+from functools import partial
+from typing import Any
+
+from avalanche.training import Naive
+
+from avalanche_aim import AIMMergingPlugin
+from avalanche_aim.experiments import STRATEGIES, Budget, Strategy
+
+NEVER = 10**9
+AT_END = {"merges_at_end": True}
+NO_FORGETTING: dict[str, Any] = {"rehearsal": {"monitor_every": NEVER}}
+"""No historical loss is taken, so that no merge comes early, and α₁ grows with the learning signal alone."""
+
+
+def aim(budget: Budget, parts: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """AIM `paper` with other parts."""
+    return {"plugins": [AIMMergingPlugin(memory=budget.rehearsal(), seed=budget.seed, **{**parts, **options})]}
+
+
+def variant(**parts: Any) -> Strategy:
+    """Name a variant."""
+    return Strategy(Naive, partial(aim, parts=parts))
+
+
+STRATEGIES |= {
+    "replay-25": Strategy(Naive, partial(STRATEGIES["replay"].arguments, share=0.25)),
+    "aim-at-end": variant(schedule=AT_END),
+    "aim-no-forgetting": variant(**NO_FORGETTING),
+    "aim-at-end-no-forgetting": variant(schedule=AT_END, **NO_FORGETTING),
+    "fixed-at-end": variant(schedule={"name": "fixed", "n": 8, **AT_END}, **NO_FORGETTING),
+    "alternate-ema": Strategy(
+        Naive, partial(STRATEGIES["alternate"].arguments, slow={"name": "exponential", "decay": 0.99})
+    ),
+}
