@@ -13,6 +13,7 @@ from avalanche_aim.experiments import STRATEGIES, Budget, Strategy
 
 NEVER = 10**9
 AT_END = {"merges_at_end": True}
+AVERAGED = {"name": "exponential", "decay": 0.99}
 NO_FORGETTING: dict[str, Any] = {"rehearsal": {"monitor_every": NEVER}}
 """No historical loss is taken, so that no merge comes early, and α₁ grows with the learning signal alone."""
 
@@ -33,7 +34,5 @@ STRATEGIES |= {
     "aim-no-forgetting": variant(**NO_FORGETTING),
     "aim-at-end-no-forgetting": variant(schedule=AT_END, **NO_FORGETTING),
     "fixed-at-end": variant(schedule={"name": "fixed", "n": 8, **AT_END}, **NO_FORGETTING),
-    "alternate-ema": Strategy(
-        Naive, partial(STRATEGIES["alternate"].arguments, slow={"name": "exponential", "decay": 0.99})
-    ),
+    "alternate-ema": Strategy(Naive, partial(STRATEGIES["alternate"].arguments, slow=AVERAGED)),
 }
