@@ -28,6 +28,10 @@ from avalanche_aim.experiments import Cost, Result
 from avalanche_aim.merging import PRESETS, MergeController
 from avalanche_aim.text import TextExample, TextTask
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # busy processes with several threads each slow each other down
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+    torch.set_num_threads(1)
+
 settings.register_profile("repository", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("repository")
 

@@ -68,6 +68,7 @@ def test_every_example_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert "usage" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments", "files"),
     [

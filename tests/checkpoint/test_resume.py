@@ -139,7 +139,12 @@ POINTS = {
 }
 """Number of the checkpoint: there is one before each iteration, and one after the last of each experience."""
 TELLING = ("the border of epochs", "right after a merge", "the end of an experience", "the last experience")
-CASES = [(kind, point) for kind in RUNS for point in (POINTS if kind in ("aim", "cumulative") else TELLING)]
+MOST_TELLING = "right after a merge"
+CASES = [
+    pytest.param(kind, point, marks=[] if kind == "aim" or point == MOST_TELLING else pytest.mark.slow)
+    for kind in RUNS
+    for point in (POINTS if kind in ("aim", "cumulative") else TELLING)
+]
 
 
 @pytest.fixture(scope="module")

@@ -151,7 +151,13 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 """What a command looks like → what runs it."""
 
 
-@pytest.mark.parametrize(("place", "command"), commands(), ids=[f"{p} {c[:60]}" for p, c in commands()])
+@pytest.mark.parametrize(
+    ("place", "command"),
+    [
+        pytest.param(p, c, id=f"{p} {c[:60]}", marks=pytest.mark.slow if p.startswith("docs/measured") else [])
+        for p, c in commands()
+    ],
+)
 def test_the_command_runs(
     place: str, command: str, files: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_claim_ends_with_an_error(tmp_path: Path) -> None:
         assert ours
 
 
+@pytest.mark.slow
 def test_a_claim_ends_with_a_killed_process(tmp_path: Path) -> None:
     held: multiprocessing.Queue[bool] = CONTEXT.Queue()
     process = forked(hold, tmp_path / "log", {}, tmp_path, held)
@@ -156,6 +157,7 @@ def test_a_run_that_another_command_made_with_other_settings_is_kept(
     assert json.loads(path.read_text())["asked"]["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_two_processes_make_each_run_once_and_both_show_all_that_is_finished(tmp_path: Path) -> None:
     arguments = [
         *("run", "--model", "tiny", "--precision", "fp32", "--device", "cpu", "--order", ORDER, "--memory", "4"),

@@ -291,6 +291,7 @@ def without_cost(results: list[Result]) -> list[Any]:
     return [({k: v for k, v in result.to_dict().items() if k != "cost"}, result.history) for result in results]
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_to_the_results_of_an_uninterrupted_one(
     compare: Callable[..., Comparison], interrupt: Callable[[int], None], tmp_path: Path
 ) -> None:

@@ -48,7 +48,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[Comparison, int], None
     return cut
 
 
-@pytest.mark.parametrize("name", [*STRATEGIES, *RIVALS])
+@pytest.mark.parametrize("name", [*STRATEGIES, *(pytest.param(name, marks=pytest.mark.slow) for name in RIVALS)])
 def test_it_ends_as_one_that_was_not_interrupted(
     name: str, configuration: Callable[..., Configuration], cut_off: Callable[..., None], tmp_path: Path
 ) -> None:

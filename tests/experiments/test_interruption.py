@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from forked import command, forked
 
 from avalanche_aim.__main__ import main
@@ -31,6 +32,7 @@ def measured(folder: Path) -> dict[str, Any]:
     return {**results, **histories, **tables}
 
 
+@pytest.mark.slow
 def test_a_killed_comparison_goes_on_to_the_results_of_an_undisturbed_one(tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = forked(command, tmp_path / "log", {}, [*ARGUMENTS, "--out", str(killed)])
