@@ -71,7 +71,7 @@ class Runner:
 
     def tests(self, arguments: str) -> None:
         """Not run, or it would run itself; but what it names is there."""
-        assert all((ROOT / path).exists() for path in arguments.split())
+        assert all((ROOT / path).exists() for path in arguments.split() if "/" in path)
 
     def avalanche_aim(self, command: str, arguments: str) -> int:
         """A command of the library."""
