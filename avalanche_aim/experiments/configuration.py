@@ -210,10 +210,15 @@ class Configuration(Settings):
             if one.kinds and kind not in one.kinds and getattr(self, name) != one.default
         ]  # fmt: skip
         if idle:
-            raise ValueError(f"{idle[0]}: has no effect on model {self.model!r:.80}; leave it out")
+            raise ValueError(
+                f"{idle[0]}: expected none on model {self.model!r:.80}, where it has no effect; leave it out"
+            )
         changed = self.lora_settings()
         if not self.lora and changed:
-            raise ValueError(f"lora_{next(iter(changed))}: has no effect without LoRA; leave out it or --no-lora")
+            raise ValueError(
+                f"lora_{next(iter(changed))}: expected none without LoRA, where it has no effect; leave it "
+                "out, or --no-lora"
+            )
 
     def _check_tuned(self) -> None:
         """Read the choices, and refuse what can't be compared with them."""
@@ -222,7 +227,7 @@ class Configuration(Settings):
         if choices is None:
             return
         if self.learning_rate != settings_of(type(self))["learning_rate"].default:
-            raise ValueError("learning_rate: has no effect beside tuned, which has one for each strategy; leave it out")
+            raise ValueError("learning_rate: expected none beside tuned, which has one for each strategy; leave it out")
         if self.fwt:
             raise ValueError("fwt: expected one learning rate for all strategies, got tuned; leave one of them out")
         choices.check(self.shared(), self.strategies)

@@ -93,9 +93,11 @@ class Tuned:
             choices = {name: _choice(name, choice) for name, choice in content["strategies"].items()}
             return cls(dict(content["asked"]), list(content["orders"]), list(content["seeds"]), choices)
         except OSError as error:
-            raise OSError(f"{path}: expected a file that tune has made, got {error.strerror}") from error
+            raise OSError(f"tuned: expected a file that tune has made, got {path} ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path}: expected a file that tune has made ({type(error).__name__}: {error})") from error
+            raise ValueError(
+                f"tuned: expected a file that tune has made, got {path} ({type(error).__name__}: {error})"
+            ) from error
 
     def check(self, asked: Mapping[str, Any], strategies: Sequence[str]) -> None:
         """Refuse a comparison that these choices were not made for.

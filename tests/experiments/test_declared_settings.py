@@ -143,11 +143,11 @@ def test_an_unknown_recipe_is_refused(name: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lora": False, "lora_rank": 4}, "lora_rank: has no effect without LoRA"),
-        ({"model": "features", "lora_dropout": 0.2}, "lora_dropout: has no effect on model 'features'"),
-        ({"model": "tiny", "encoder": "somewhere"}, "encoder: has no effect on model 'tiny'"),
-        ({"benchmark": "digits", "data": "somewhere"}, "data: has no effect on model 'head'"),
-        ({"benchmark": "digits", "save_models": True}, "save_models: has no effect on model 'head'"),
+        ({"lora": False, "lora_rank": 4}, "lora_rank: expected none without LoRA"),
+        ({"model": "features", "lora_dropout": 0.2}, "lora_dropout: expected none on model 'features'"),
+        ({"model": "tiny", "encoder": "somewhere"}, "encoder: expected none on model 'tiny'"),
+        ({"benchmark": "digits", "data": "somewhere"}, "data: expected none on model 'head'"),
+        ({"benchmark": "digits", "save_models": True}, "save_models: expected none on model 'head'"),
         ({"benchmark": "digits", "model": "features"}, "model: expected head for digits, got 'features'"),
         ({"model": "head"}, "model: expected a language model or \"features\" for standard_cl, got 'head'"),
     ],

@@ -26,7 +26,7 @@ PLAIN = {
     **Configuration(model="tiny", device="cpu", train_per_task=4, eval_per_task=2, precision="fp32").plain(),
     "options": {"aim": {"learning": {"window": 5}}, "replay": {}},
 }
-FIELDS = (*PLAIN, "order", "options of", "configuration")
+FIELDS = (*PLAIN, "order", "options of", "configuration", "recipe")
 CLOSE = st.one_of(
     NUMBERS,
     st.sampled_from(["aim", "naive", "superni", "sample", "dev", "fp16", "tiny", "cosine", "cuda", "cuda:99", "meta",
