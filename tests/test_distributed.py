@@ -74,6 +74,7 @@ def nearly(ours: Any, theirs: Any) -> bool:
     return ours == pytest.approx(theirs, rel=2e-3, abs=1e-4) if isinstance(theirs, float) else ours == theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*LANGUAGE, "classifier", "overflow"])
 def test_all_processes_have_the_same_to_the_bit(name: str, both: Any, same: Any) -> None:
     first, second = both(name)

@@ -52,6 +52,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Spy]:
     return add
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in IN_PARTS if name == "aim" or name not in MERGING])
 def test_every_strategy_trains_with_all_of_them(name: str, llama: LanguageModel, closed_tasks: Any, spied: Any) -> None:
     if name == "gem":

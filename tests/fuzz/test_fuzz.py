@@ -10,7 +10,7 @@ from promise import Broken, Kind, try_out
 
 from avalanche_aim.merging import History
 
-EXAMPLES = 5
+EXAMPLES = 3
 """Of a kind, the same in every run; times its share."""
 
 

@@ -127,6 +127,7 @@ def test_wide_tables_are_marked_for_narrow_screens(tags: list) -> None:
     assert kinds.count("scroll many") == 4
 
 
+@pytest.mark.slow
 def test_many_strategies_and_tasks_fit(tmp_path: Path) -> None:
     tasks = [f"task-{number}" for number in range(9)]
     runs = [result(name, tasks=tasks, history=None) for name in tuple(STRATEGIES)[:10]]

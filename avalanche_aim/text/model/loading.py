@@ -104,7 +104,10 @@ def _load_adapter(folder: str, **kwargs: Any) -> tuple[Any, Any]:
             f"{folder}: expected an adapter that names its base model in {CONFIG}, got {base!r:.80}"
             + (f" and {bases}" if bases else "")
         )
-    backbone, tokenizer = load_backbone(base, **kwargs)
+    try:
+        backbone, tokenizer = load_backbone(base, **kwargs)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{folder}: expected the base model that its {CONFIG} names: {error}") from error
     with _readable(folder):
         return load_adapters(backbone, Path(folder)), tokenizer
 
