@@ -15,7 +15,7 @@ from .recording import Recorder
 from .rollback import DivergenceWatch, Rollback, check_finite
 from .rules import Rule
 from .slow_weights import SlowWeights
-from .task_vectors import all_finite, length, movement, restore_, snapshot
+from .task_vectors import all_finite, length, movement, restore_, snapshot, whole
 
 
 class IterativeMerging:
@@ -229,7 +229,7 @@ class IterativeMerging:
             "training_loss": lambda: float(engine.training_loss.detach()),
             "movement": lambda: movement(weights, self._rollback.previous),
             "gradient_norm": lambda: float(
-                torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+                whole(torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]))
             ),
         }
         if self._measures_steps:

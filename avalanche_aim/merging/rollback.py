@@ -133,7 +133,7 @@ def drop_non_finite(moments: MutableMapping[Any, Any]) -> None:
     """
     for weight, state in list(moments.items()):
         tensors = [value for value in state.values() if isinstance(value, Tensor)]
-        if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+        if not all_finite(tensors):
             del moments[weight]
 
 

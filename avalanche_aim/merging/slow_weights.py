@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-from .task_vectors import snapshot
+from .task_vectors import local, snapshot
 
 
 class SlowWeights(ABC):
@@ -64,7 +64,8 @@ class SlowWeights(ABC):
     @torch.no_grad()
     def _add(self, weights: Mapping[str, Tensor], average_: Callable[[list[Tensor], list[Tensor], int], None]) -> None:
         if self.averaged:
-            average_(list(self.average.values()), [weights[name].detach() for name in self.average], self.averaged)
+            slow, fast = list(self.average.values()), [weights[name].detach() for name in self.average]
+            average_(local(slow), local(fast), self.averaged)
         else:
             self.average = {name: _copy(weight) for name, weight in weights.items()}
         self.averaged += 1

@@ -1,6 +1,8 @@
 """Task vectors, and what is measured of them.
 
-``weights`` is always the list of trainable tensors; frozen weights and buffers never come here.
+``weights`` is always the list of trainable tensors; frozen weights and buffers never come here. Of weights that are
+sharded over processes (``DTensor``) each process works on its own shards, and :func:`total` adds up what is measured;
+then all processes have to measure together.
 """
 
 import math
@@ -8,7 +10,57 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
+
+
+def local(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return this process's shards of tensors; those that are whole stay as they are.
+
+    :param tensors: the tensors.
+    """
+    return [tensor.to_local() if is_sharded(tensor) else tensor for tensor in tensors]  # type: ignore[attr-defined]
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether a tensor is spread over processes: a ``DTensor``, told without importing that takes a second.
+
+    :param tensor: the tensor.
+    """
+    return hasattr(tensor, "device_mesh")
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return all of a tensor, gathered where it is sharded.
+
+    :param tensor: the tensor.
+    """
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+
+
+def total(parts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """Add up numbers that were each taken of one weight's local shard, over all weights and processes.
+
+    Only those processes are added up that hold different shards: the replicas of hybrid sharding hold the same ones.
+
+    :param parts: a tensor for each weight, all of one shape.
+    :param weights: the weights, local or not.
+    """
+    device = parts[0].device
+    alike: dict[Any, list[Tensor]] = {}
+    for part, weight in zip(parts, weights, strict=True):
+        alike.setdefault(_shard_groups(weight), []).append(part.to(device))
+    sums = {groups: torch.stack(some).sum(0) for groups, some in alike.items()}
+    for groups, value in sums.items():
+        for group in groups:
+            distributed.all_reduce(value, group=group)
+    return torch.stack(list(sums.values())).sum(0)
+
+
+def _shard_groups(weight: Tensor) -> tuple[Any, ...]:
+    if not is_sharded(weight):
+        return ()
+    mesh, placements = weight.device_mesh, weight.placements  # type: ignore[attr-defined]
+    return tuple(mesh.get_group(dim) for dim, placement in enumerate(placements) if placement.is_shard())
 
 
 def snapshot(weights: Sequence[Tensor]) -> list[Tensor]:
@@ -28,7 +80,7 @@ def restore_(weights: Sequence[Tensor], saved: Sequence[Tensor]) -> None:
     :param saved: what :func:`snapshot` returned for them.
     """
     if saved:
-        torch._foreach_copy_(list(weights), list(saved))
+        torch._foreach_copy_(local(weights), local(saved))
 
 
 class TaskVector(Sequence[Tensor]):
@@ -62,8 +114,7 @@ def movement(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
     :param previous: their copies from the previous merge.
     :return: the L1 length, as a Python float (one host synchronisation).
     """
-    device = weights[0].device
-    return float(sum(tau.abs_().sum().to(device) for tau in TaskVector(previous, weights)))
+    return float(total([tau.abs_().sum() for tau in TaskVector(local(previous), local(weights))], weights))
 
 
 @torch.no_grad()
@@ -73,9 +124,8 @@ def length(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
     :param weights: the trainable tensors now.
     :param previous: copies of them.
     """
-    device = weights[0].device
-    parts = [torch.linalg.vector_norm(tau).to(device) for tau in TaskVector(previous, weights)]
-    return float(torch.linalg.vector_norm(torch.stack(parts)))
+    squares = [tau.square_().sum() for tau in TaskVector(local(previous), local(weights))]
+    return float(total(squares, weights).sqrt())
 
 
 @torch.no_grad()
@@ -85,16 +135,18 @@ def cosine(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> f
     :param first: gradients, say, None where a weight has none.
     :param second: others, in the same order.
     """
-    pairs = [(precise(a), precise(b)) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
-    if not pairs:
+    products: list[Tensor] = []
+    of: list[Tensor] = []
+    for a, b in zip(first, second, strict=True):
+        there = b if a is None else a
+        if there is not None:
+            x, y = map(precise, local([torch.zeros_like(there) if side is None else side for side in (a, b)]))
+            products.append(torch.stack([(x * y).sum(), x.square().sum(), y.square().sum()]))
+            of.append(there)
+    if not products:
         return 0.0
-    device = pairs[0][0].device
-    along = sum((a * b).sum().to(device) for a, b in pairs)
-    lengths = [
-        torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t).to(device) for t in side if t is not None]))
-        for side in (first, second)
-    ]
-    value = float(along / (lengths[0] * lengths[1]))
+    along, *squares = total(products, of)
+    value = float(along / squares[0].sqrt() / squares[1].sqrt())
     return value if math.isfinite(value) else 0.0
 
 
@@ -112,12 +164,13 @@ def kept_share(weights: Sequence[Tensor], previous: Sequence[Tensor], trained: S
     :param trained: θ_j.
     :return: the share, one host synchronisation; None where nothing had moved.
     """
-    device = weights[0].device
-    along = squares = torch.zeros((), device=device)
+    before, after, now = local(previous), local(trained), local(weights)
     # One tensor at a time: differences of all of them would be two more copies of the weights.
-    for new, moved in zip(TaskVector(previous, trained), TaskVector(previous, weights), strict=True):
-        along = along + moved.mul_(new).sum().to(device)
-        squares = squares + torch.linalg.vector_norm(new).to(device) ** 2
+    products = [
+        torch.stack([moved.mul_(new).sum(), new.square_().sum()])
+        for new, moved in zip(TaskVector(before, after), TaskVector(before, now), strict=True)
+    ]
+    along, squares = total(products, weights)
     share = float(along / squares)
     return share if math.isfinite(share) else None
 
@@ -130,8 +183,8 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
     """
     if not tensors:
         return True
-    device = tensors[0].device
-    return bool(torch.stack([tensor.isfinite().all().to(device) for tensor in tensors]).all())
+    broken = [tensor.isfinite().logical_not().any().float() for tensor in local(tensors)]
+    return not bool(total(broken, tensors))
 
 
 def precise(tensor: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..merging.rollback import drop_non_finite
+from ..merging.task_vectors import whole
 
 MemoryOptimizer = Literal["shared", "fresh", "own"]
 
@@ -118,8 +119,8 @@ class MemoryFineTuning:
 def _clip(weights: list[Tensor], max_norm: float) -> Tensor:
     """Clip the gradients together, and return their norm before; infinity leaves them alone."""
     if math.isinf(max_norm):
-        return torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
-    return torch.nn.utils.clip_grad_norm_(weights, max_norm)
+        return whole(torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]))
+    return whole(torch.nn.utils.clip_grad_norm_(weights, max_norm))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..task_vectors import precise
+from ..task_vectors import is_sharded, precise
 from ..weights import Pair
 
 
@@ -58,4 +58,9 @@ class Dare:
 
     def _dropped(self, vector: Tensor, generator: torch.Generator) -> Tensor:
         stays = torch.rand(vector.shape, generator=generator, device=vector.device) >= self.drop
+        if is_sharded(vector):  # each process draws for all of them, and takes its own
+            from torch.distributed.tensor import distribute_tensor
+
+            layout: Any = vector
+            stays = distribute_tensor(stays, layout.device_mesh, layout.placements, src_data_rank=None)
         return vector * stays / (1 - self.drop)

@@ -23,7 +23,8 @@ class Rule(Protocol):
         """Give the merged tensors, in order. A generator needs no further copy of the weights, a list one.
 
         The task vectors are made when they are read, and a weight is written as soon as the rule has given it, so a
-        rule reads what it needs of a weight before it gives that one.
+        rule reads what it needs of a weight before it gives that one. Weights that are sharded over processes come as
+        ``DTensor``, whose arithmetic means the whole tensor.
 
         :param theta_prev: the weights after the previous merge.
         :param tau_new: what training on the new task added to them, in single precision at least.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..task_vectors import precise
+from ..task_vectors import local, precise, total
 from ..weights import Pair
 
 
@@ -19,7 +19,7 @@ class Ties:
     3. Merge: τ is the mean, weighted by α₁ and α₂, of those that have the elected sign; trimmed ones do not count.
 
     Source: Yadav et al. 2023, arXiv 2306.01708. For each vector the magnitudes of all weights are held while its
-    threshold is found: one more copy of the weights, for that moment.
+    threshold is found: one more copy of the weights (or of this process's shards), for that moment.
 
     :param density: the share of a task vector that stays (0.2 in the paper).
     :param scale: λ, which the merged task vector is multiplied by (1 in the paper, where nothing is tuned).
@@ -54,7 +54,23 @@ class Ties:
 
 
 def _magnitude(vector: Sequence[Tensor], density: float) -> Tensor:
-    """The smallest magnitude that stays."""
-    flat = torch.cat([tensor.abs().flatten() for tensor in vector])
-    trimmed = min(len(flat) - 1, len(flat) - round(density * len(flat)))
-    return flat.kthvalue(trimmed + 1).values
+    """The smallest magnitude that stays.
+
+    Found by bisection, which only counts, so that shards of weights stay where they are. Floating-point numbers of 0
+    or more are in the order of their bits as integers.
+    """
+    of = list(vector)
+    magnitudes = [tensor.abs() for tensor in local(of)]
+    size = sum(tensor.numel() for tensor in of)
+    stay = max(1, round(density * size))
+    dtype = magnitudes[0].dtype
+    bits = torch.int64 if dtype is torch.float64 else torch.int32
+    low = torch.zeros((), dtype=bits, device=magnitudes[0].device)
+    high = torch.tensor(torch.inf, dtype=dtype, device=low.device).view(bits)
+    for _ in range(torch.iinfo(bits).bits - 1):
+        middle = low + (high - low + 1) // 2
+        threshold = middle.view(dtype)
+        counts = [(magnitude >= threshold.to(magnitude.device)).sum() for magnitude in magnitudes]
+        enough = total(counts, of) >= stay
+        low, high = torch.where(enough, middle, low), torch.where(enough, high, middle - 1)
+    return low.view(dtype)

@@ -1,4 +1,4 @@
-"""Runs of test_distributed.py: the same in one process and in each of several."""
+"""Runs of test_data_parallel.py: the same in one process and in each of several."""
 
 from collections.abc import Callable
 from pathlib import Path
