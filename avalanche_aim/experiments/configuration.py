@@ -53,7 +53,11 @@ class Settings:
         None, "clip the training gradients at this norm; by default not at all", metavar="NORM"
     )
     memory: Amount = setting(0.02, "rehearsed of each past task: a fraction (0.02) or a count (8)", metavar="SIZE")
-    memory_per_label: Whole = setting(0, "examples of each label of a past task that are rehearsed at least")
+    memory_per_label: Whole | None = setting(
+        None,
+        "examples of each label of a past task that are rehearsed at least; by default 1 beside a fraction",
+        metavar="N",
+    )
     equal: Literal["steps", "passes"] | None = setting(
         None, "end each task at as many optimizer steps, or passes with gradient, as plain training has in it"
     )

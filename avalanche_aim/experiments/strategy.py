@@ -17,7 +17,7 @@ class Budget:
     :param seed: of the memory's choice.
     :param batch_size: training examples of an iteration; rehearsal batches have as many again.
     :param sizes: training examples of each task, in stream order.
-    :param memory_per_label: how many examples of each label are rehearsed at least.
+    :param memory_per_label: how many examples of each label are rehearsed at least; None for the memory's default.
     :param labels: distinct labels of each task, where at least so many of each are rehearsed.
     """
 
@@ -25,7 +25,7 @@ class Budget:
     seed: int
     batch_size: int
     sizes: tuple[int, ...]
-    memory_per_label: int = 0
+    memory_per_label: int | None = None
     labels: tuple[int, ...] = ()
 
     @classmethod

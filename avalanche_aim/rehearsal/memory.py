@@ -24,24 +24,26 @@ class RehearsalMemory(ExemplarsBuffer):
     online stream without them the memory is a reservoir: a random sample of all examples seen, of constant size.
 
     It is an Avalanche storage policy too, so that ``ReplayPlugin(mem_size=memory.max_size,
-    storage_policy=memory)`` rehearses the same examples. Source: arXiv 2509.17348 (2 % of each past task); the
-    published code keeps one example of each distinct target whatever the share; ``per_label=1`` does so too.
+    storage_policy=memory)`` rehearses the same examples. Source: arXiv 2509.17348 (2 % of each past task); like the
+    published code it keeps one example of each distinct target, however small the fraction.
 
     :param size: a float in [0, 1] for a fraction of each task (1.0 is all of it), an int for a count of examples of
         each, or of the whole reservoir.
     :param seed: of the memory's own choice of examples.
     :param per_label: at least so many examples of each distinct target, even where ``size`` is less; a warning says how
-        many these are.
+        many these are. By default 1 beside a fraction above 0, and 0 beside a count, which is taken at its word.
     :raises ValueError: for a fraction outside [0, 1] or a negative count.
     """
 
-    def __init__(self, size: float | int = 0.02, seed: int = 0, per_label: int = 0) -> None:
+    def __init__(self, size: float | int = 0.02, seed: int = 0, per_label: int | None = None) -> None:
         if isinstance(size, bool) or not isinstance(size, (int, float)):
             raise TypeError(f"memory: expected a fraction (float) or a count (int), got {size!r}")
         if isinstance(size, float) and not 0.0 <= size <= 1.0:
             raise ValueError(f"memory: expected a fraction in [0, 1] (or a count as an int), got {size}")
         if size < 0:
             raise ValueError(f"memory: expected a count of 0 or more examples, got {size}")
+        if per_label is None:
+            per_label = int(isinstance(size, float) and size > 0)
         if isinstance(per_label, bool) or not isinstance(per_label, int) or per_label < 0:
             raise ValueError(f"per_label: expected a count of 0 or more examples, got {per_label!r}")
         super().__init__(max_size=sys.maxsize)
@@ -75,8 +77,9 @@ class RehearsalMemory(ExemplarsBuffer):
 
         :param dataset: its ``AvalancheDataset``; balanced over ``dataset.targets`` where it has them.
         """
-        targets = [int(target) for target in getattr(dataset, "targets", range(len(dataset)))]
-        size = self.examples_of(len(dataset), len(set(targets)))
+        labelled = hasattr(dataset, "targets")
+        targets = [int(target) for target in dataset.targets] if labelled else list(range(len(dataset)))
+        size = self.examples_of(len(dataset), len(set(targets)) if labelled else 0)
         if size == 0 and self.size > 0:
             warnings.warn(
                 f"nothing of this task is rehearsed: {self.size} of {len(dataset)} examples is less than "

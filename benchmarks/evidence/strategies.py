@@ -11,16 +11,15 @@ from avalanche.training import Naive
 from avalanche_aim import AIMMergingPlugin
 from avalanche_aim.experiments import STRATEGIES, Budget, Strategy
 
-NEVER = 10**9
 AT_END = {"merges_at_end": True}
 AVERAGED = {"name": "exponential", "decay": 0.99}
-NO_FORGETTING: dict[str, Any] = {"rehearsal": {"monitor_every": NEVER}}
+NO_FORGETTING: dict[str, Any] = {"rehearsal": {"monitor_every": None}}
 """No historical loss is taken, so that no merge comes early, and α₁ grows with the learning signal alone."""
 
 
 def aim(budget: Budget, parts: dict[str, Any], **options: Any) -> dict[str, Any]:
     """AIM `paper` with other parts."""
-    return {"plugins": [AIMMergingPlugin(memory=budget.rehearsal(), seed=budget.seed, **{**parts, **options})]}
+    return {"plugins": [AIMMergingPlugin("paper", memory=budget.rehearsal(), seed=budget.seed, **{**parts, **options})]}
 
 
 def variant(**parts: Any) -> Strategy:

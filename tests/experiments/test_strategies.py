@@ -36,7 +36,16 @@ from avalanche_aim.merging import (
 )
 from avalanche_aim.text import TextTask
 
-MERGING = ("aim", "aim-reference", "aim-economical", "aim-replay", "fixed-interval", "random-interval", "single-merge")
+MERGING = (
+    "aim",
+    "aim-settled",
+    "aim-reference",
+    "aim-economical",
+    "aim-replay",
+    "fixed-interval",
+    "random-interval",
+    "single-merge",
+)
 REHEARSING = ("replay", *MERGING)
 RIVALS_THAT_MERGE = ("alternate", "mer", "forever")
 MERGING_ALIKE = MERGING[1:]

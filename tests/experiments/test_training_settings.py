@@ -19,7 +19,16 @@ Trained = tuple[LanguageModel, Any]
 SETTINGS = Settings(batch_size=4, eval_batch_size=5, learning_rate=1e-3, memory=4)
 EVERYTHING = replace(SETTINGS, epochs=2, micro_batch_size=3, max_grad_norm=1.0, schedule="linear", warmup=2)
 IN_PARTS = [name for name, strategy in STRATEGIES.items() if not strategy.whole_batch]
-MERGING = ("aim", "aim-reference", "aim-economical", "aim-replay", "fixed-interval", "random-interval", "single-merge")
+MERGING = (
+    "aim",
+    "aim-settled",
+    "aim-reference",
+    "aim-economical",
+    "aim-replay",
+    "fixed-interval",
+    "random-interval",
+    "single-merge",
+)
 
 
 class Spy(SupervisedPlugin):

@@ -5,8 +5,8 @@ import pytest
 from avalanche_aim.merging import PRESETS, preset
 
 
-def test_the_presets_are_the_two_readings_and_a_cheaper_one():
-    assert set(PRESETS) == {"paper", "reference", "economical"}
+def test_the_presets_are_the_two_readings_a_cheaper_one_and_ours():
+    assert set(PRESETS) == {"paper", "reference", "economical", "settled"}
 
 
 def test_the_paper_preset_has_the_papers_numbers():
@@ -26,6 +26,12 @@ def test_the_reference_preset_has_the_published_codes_numbers():
     assert (controller.learning.window, controller.forgetting.extra_losses) == (None, 1)
     assert controller.plan.memory_iterations(16, 8, False) == 8
     assert (rehearsal["optimizer"], rehearsal["max_grad_norm"], rehearsal["monitor"]) == ("shared", 1.0, "train")
+
+
+def test_the_settled_preset_leaves_nothing_unmerged_and_watches_no_loss():
+    controller = preset("settled").controller()
+    assert controller.schedule.merges_at_end and not controller.watch()
+    assert controller.observe() is None and controller.forgetting.share_active == 0
 
 
 def test_a_controller_takes_changes_to_the_presets_parts():

@@ -33,17 +33,30 @@ def counts(targets, rows):
 
 
 def test_at_least_so_many_of_each_label_are_kept_and_said(dataset_of):
-    memory = RehearsalMemory(0.02, per_label=1)
+    memory = RehearsalMemory(0.02)
     with pytest.warns(UserWarning, match=r"0\.02 of 60 examples is less than 1 for each label; 4 are kept \(6\.7%\)"):
         memory.add(dataset_of([0, 1, 2, 3] * 15))
     assert counts([0, 1, 2, 3] * 15, memory.selected[0]) == {0: 1, 1: 1, 2: 1, 3: 1}
 
 
 def test_a_share_that_has_them_anyway_stays_a_share_and_silent(dataset_of):
-    memory = RehearsalMemory(0.1, per_label=1)
+    memory = RehearsalMemory(0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         memory.add(dataset_of([0, 1, 2, 3] * 15))
+    assert len(memory) == 6
+
+
+def test_a_count_and_no_memory_are_taken_at_their_word(dataset_of):
+    for size, kept in ((2, 2), (0.0, 0)):
+        memory = RehearsalMemory(size)
+        memory.add(dataset_of([0, 1, 2, 3] * 15))
+        assert len(memory) == kept
+
+
+def test_data_without_targets_have_no_labels_to_keep_one_of():
+    memory = RehearsalMemory(0.1)
+    memory.add(AvalancheDataset(TensorDataset(torch.zeros(60, 2))))
     assert len(memory) == 6
 
 
@@ -193,7 +206,7 @@ def test_filling_the_memory_leaves_the_global_random_stream_alone(dataset_of):
 
 def test_a_share_of_less_than_one_example_warns_and_names_the_remedy(dataset_of):
     with pytest.warns(UserWarning, match=r"0.02 of 20 examples is less than one; give the memory's size as a count"):
-        filled(dataset_of, 0.02, tasks=[(0, 1) * 10])
+        RehearsalMemory(0.02, per_label=0).add(dataset_of([0, 1] * 10))
 
 
 @pytest.mark.parametrize("size", [0, 0.0])

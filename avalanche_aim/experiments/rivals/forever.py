@@ -99,7 +99,7 @@ class StrengthenedRehearsal(Rehearsal):
         if iterations is not None and iterations < 1:
             raise ValueError(f"iterations: expected 1 or more of each rehearsal, got {iterations}")
         per: dict[str, Any] = {} if iterations is None else {"ratio": float(iterations), "per": "merge"}
-        super().__init__(**per, monitor_every=RARELY)
+        super().__init__(**per, monitor_every=None)
         self.time, self.strength, self.gamma = time, strength, gamma
         self._past: list[Tensor] = []
 
@@ -123,7 +123,3 @@ class StrengthenedRehearsal(Rehearsal):
     def load_state_dict(self, state: dict[str, Any], weights: list[Tensor]) -> None:
         self._past = state["past"]
         super().load_state_dict({name: value for name, value in state.items() if name != "past"}, weights)
-
-
-RARELY = 10**9
-"""Monitored iterations are of no use where nothing depends on the historical loss."""

@@ -11,7 +11,7 @@ from ...distributed import world_size
 from ...merging import ExponentialAverage
 from ...plugin import AIMMergingPlugin
 from .evaluated import EvaluatedWeights
-from .forever import RARELY, ModelTime, StrengthenedRehearsal
+from .forever import ModelTime, StrengthenedRehearsal
 from .magmax import MagMax
 from .mix_replay import MixReplay
 from .slao import SLAO
@@ -54,7 +54,7 @@ def alternate(budget: "Budget", interval: int = 8, merges_at_end: bool = False, 
     chosen: Arguments = {
         "schedule": {"name": "fixed", "n": interval, "merges_at_end": merges_at_end},
         "weights": {"name": "fixed", "new": 1.0, "past": 1.0},
-        "rehearsal": {"monitor_every": RARELY},
+        "rehearsal": {"monitor_every": None},
     }
     return {"plugins": [AIMMergingPlugin(**{"memory": budget.rehearsal(), "seed": budget.seed, **chosen, **options})]}
 
@@ -72,7 +72,7 @@ def mer(budget: "Budget", share: float = 0.25, interval: int = 8, epsilon: float
         memory=plugin.storage_policy,
         schedule={"name": "fixed", "n": interval},
         weights={"name": "fixed", "new": epsilon, "past": 1 - epsilon},
-        rehearsal={"ratio": 0.0, "monitor_every": RARELY},
+        rehearsal={"ratio": 0.0, "monitor_every": None},
         seed=budget.seed,
     )
     return {"plugins": [plugin, reptile]}
