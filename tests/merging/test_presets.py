@@ -51,6 +51,6 @@ def test_every_use_of_a_preset_makes_a_schedule_of_its_own(name):
 
 def test_an_unknown_preset_is_refused_with_the_known_names():
     with pytest.raises(
-        ValueError, match=r"preset: expected one of \['economical', 'paper', 'reference'\], got 'papre'"
+        ValueError, match=r"preset: expected one of \['economical', 'paper', 'reference', 'settled'\], got 'papre'"
     ):
         preset("papre")
