@@ -1,21 +1,20 @@
 """AIMMerging as an Avalanche plugin: the hooks, and nothing else."""
 
+from functools import cached_property
 from typing import Any
 
 from avalanche.training import JointTraining
 from avalanche.training.plugins import SupervisedPlugin
 
 from .distributed import DataParallel
-from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan
-from .merging import preset as preset_named
-from .rehearsal import Rehearsal
+from .method import Method
 from .rehearsal.memory import RehearsalMemory
 from .rehearsal.task import TaskProgress
 from .training.engine import StrategyEngine
 from .training.owner import Owner
 
 
-class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class AIMMergingPlugin(Method, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Continual learning by adaptive iterative model merging (AIMMerging, arXiv 2509.17348).
 
     While the model trains on a new experience, the plugin watches the learning signal and the loss on a small
@@ -32,64 +31,17 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     go back to θ_prev, with a warning; the fourth time in an experience, or where there is no θ_prev, it ends with a
     ``FloatingPointError``.
 
-    A preset is one choice of the parts below. Each part is replaced whole by an object, or by ``{"name": …}`` with the
-    settings of another kind; any other dict changes settings of the preset's own part:
-    ``AIMMergingPlugin(schedule={"initial": 4}, rehearsal={"optimizer": "fresh"})``. docs/extending.md shows parts of
-    one's own.
-
-    :param preset: "paper" (the paper's text, the default), "reference" (the published code's decisions) or
-        "economical" (the paper's method with a fraction of its passes over the memory). docs/method.md and docs/cost.md
-        list their parts.
-    :param memory: what is rehearsed: a fraction of each experience (float in [0, 1]; 0.02 by default), a count of
-        examples of each (int), or a :class:`~avalanche_aim.RehearsalMemory`.
-    :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`.
-    :param learning: the learning signal.
-    :param forgetting: the forgetting signal.
-    :param weights: chooses (α₁, α₂), a :class:`~avalanche_aim.merging.Weighting`.
-    :param rule: how task vectors become weights, a :class:`~avalanche_aim.merging.Rule`.
-    :param rehearsal: how the memory is used, a :class:`~avalanche_aim.rehearsal.Rehearsal`; None to merge without one.
-    :param slow: slow weights that are only evaluated, :class:`~avalanche_aim.merging.SlowWeights`; None for none.
-    :param diagnosis: recognises oscillation and stagnation, a :class:`~avalanche_aim.merging.Diagnosis`; it never
-        changes training.
-    :param seed: of the memory's choice, its batches and the dropout in passes over it; the global random streams
-        are never touched.
-    :raises ValueError: for a setting that is unknown or out of range; the message says what was expected.
-    :raises TypeError: for an object that is no such part.
+    Its settings are those of :class:`~avalanche_aim.method.Method`: a preset, the parts that replace the preset's, the
+    memory, a seed.
     """
 
-    def __init__(
-        self,
-        preset: str = "paper",
-        *,
-        memory: float | int | RehearsalMemory | None = None,
-        schedule: Any = UNCHANGED,
-        learning: Any = UNCHANGED,
-        forgetting: Any = UNCHANGED,
-        weights: Any = UNCHANGED,
-        rule: Any = UNCHANGED,
-        rehearsal: Any = UNCHANGED,
-        slow: Any = None,
-        diagnosis: Any = UNCHANGED,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        make = preset_named(preset).make
-        self.rehearsal: Rehearsal | None = make("rehearsal", rehearsal, Rehearsal)
-        self.memory = self._prepare(memory, seed)
-        self.controller = MergeController(
-            make("schedule", schedule),
-            make("weights", weights),
-            make("learning", learning),
-            make("forgetting", forgetting),
-            RehearsalPlan(0.0) if self.rehearsal is None else self.rehearsal.plan,
-        )
-        self.recorder = Recorder(make("diagnosis", diagnosis))
-        self.history = self.recorder.history
-        self.merging = IterativeMerging(
-            self.controller, make("rule", rule), self.rehearsal, make("slow", slow), self.recorder
-        )
-        self._progress = TaskProgress()
-        self._owner = Owner()
+    @cached_property
+    def _progress(self) -> TaskProgress:
+        return TaskProgress()
+
+    @cached_property
+    def _owner(self) -> Owner:
+        return Owner()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Take θ_prev and start signals and intervals anew, where a task begins and there is something to rehearse."""
@@ -140,17 +92,3 @@ class AIMMergingPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         """
         self.merging.load_state_dict(state)
         self._progress.number, self._progress.parts = state["task"]
-
-    def _prepare(self, memory: float | int | RehearsalMemory | None, seed: int) -> RehearsalMemory | None:
-        """Give the rehearsal its memory and its random streams."""
-        if self.rehearsal is None or self.rehearsal.memory is not None:
-            if memory is not None:
-                there = "no rehearsal" if self.rehearsal is None else "a rehearsal with a memory of its own"
-                raise ValueError(f"memory: expected none beside {there}, got {memory!r}")
-            if self.rehearsal is None:
-                return None
-        if not isinstance(memory, RehearsalMemory):
-            memory = RehearsalMemory(0.02 if memory is None else memory, seed)
-        self.rehearsal.prepare(memory, seed)
-        own: RehearsalMemory = self.rehearsal.memory
-        return own

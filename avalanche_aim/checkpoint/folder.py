@@ -88,10 +88,8 @@ class CheckpointFolder:
         :raises TypeError: for a state with anything else; the message says where it is.
         :raises OSError: where it can't be written; nothing is left of it then.
         """
-        content = io.BytesIO()
-        torch.save({"format": FORMAT, "versions": versions(), "state": _plain(state, "")}, content)
         path = self.path / f"checkpoint-{experience:04d}-{iteration:08d}.pt"
-        write_atomically(path, content.getbuffer())
+        write(path, state)
         self._whole = [*(other for other in self._whole if other != path), path]
         for old in self._whole[: -self.keep]:
             old.unlink(missing_ok=True)
@@ -115,7 +113,7 @@ class CheckpointFolder:
         damaged: dict[Path, Damaged] = {}
         for number, path in reversed(list(enumerate(found))):
             try:
-                checkpoint = _read(path)
+                checkpoint = read(path)
             except Damaged as error:
                 damaged[path] = error
                 continue
@@ -135,8 +133,26 @@ class CheckpointFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _plain(value: Any, place: str) -> Any:
-    """Copy a state, down to what ``torch.load(weights_only=True)`` reads."""
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write a file that :func:`read` reads; it appears under its name only once it is whole on the disk.
+
+    :param path: the file.
+    :param state: None, booleans, numbers, text and tensors, in dicts, lists, tuples and sets.
+    :raises TypeError: for a state with anything else; the message says where it is.
+    :raises OSError: where it can't be written; nothing is left of it then.
+    """
+    content = io.BytesIO()
+    torch.save({"format": FORMAT, "versions": versions(), "state": plain(state)}, content)
+    write_atomically(path, content.getbuffer())
+
+
+def plain(value: Any, place: str = "") -> Any:
+    """Copy a state, down to what ``torch.load(weights_only=True)`` reads.
+
+    :param value: the state.
+    :param place: where it is, for the message.
+    :raises TypeError: for anything that a checkpoint doesn't hold.
+    """
     if value is None or isinstance(value, bool):
         return value
     for kind in (int, float, str):
@@ -146,10 +162,10 @@ def _plain(value: Any, place: str) -> Any:
         value = value.detach()
         return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()  # not what it is a view of
     if isinstance(value, dict):
-        return {_plain(key, f"{place}.{key}"): _plain(item, f"{place}.{key}") for key, item in value.items()}
+        return {plain(key, f"{place}.{key}"): plain(item, f"{place}.{key}") for key, item in value.items()}
     for container, kinds in ((list, list), (tuple, tuple), (set, (set, frozenset))):
         if isinstance(value, kinds):
-            return container(_plain(item, f"{place}.{number}") for number, item in enumerate(value))
+            return container(plain(item, f"{place}.{number}") for number, item in enumerate(value))
     raise TypeError(
         "a checkpoint holds numbers, text and tensors, in dicts, lists, tuples and sets; got "
         f"{type(value).__name__} at {place.removeprefix('.') or 'the top'}"
@@ -163,7 +179,13 @@ def _load(content: bytes, device: torch.device) -> Any:
     return torch.load(io.BytesIO(content), map_location=move, weights_only=True)
 
 
-def _read(path: Path) -> Checkpoint:
+def read(path: Path) -> Checkpoint:
+    """Read a file of :func:`write`.
+
+    :param path: the file.
+    :raises Damaged: for any other file, or a damaged one.
+    :raises ValueError: for one of another version of this library.
+    """
     if path.is_dir() and path.suffix != ".pt":
         raise _of_another_version(path, 1, {"avalanche-aim": "0.1.0"})
     try:

@@ -99,7 +99,11 @@ class Runner:
     def example(self, name: str, arguments: str) -> int:
         """A script of examples/."""
         words = [str(self.files) if word == "DIR" else word for word in shlex.split(arguments)]
-        return int(_script(name).main(self._short(words) if name not in ("custom_tasks", "distributed") else words))
+        if name == "trainer":
+            words += SMALL[: SMALL.index("--batch-size")]
+        elif name not in ("custom_tasks", "distributed"):
+            words = self._short(words)
+        return int(_script(name).main(words))
 
     def fuzz(self, arguments: str) -> None:
         """Fewer inputs."""
