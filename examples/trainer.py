@@ -43,13 +43,13 @@ def load(name: str) -> tuple[Any, Any]:
 
 
 def encode(task: TextTask, split: str, tokenizer: Any, tokens: int) -> Dataset:
-    """Rows of prompt and answer; the column "label" is what the memory is balanced over."""
+    """Rows of prompt and answer; the memory is balanced over the column "answer", which the model is not given."""
     rows = []
     for example in task.split(split):
         prompt = tokenizer(example.prompt, truncation=True, max_length=tokens).input_ids
         answer = [*tokenizer(f" {example.answer}").input_ids, tokenizer.eos_token_id]
         labels = [-100] * len(prompt) + answer
-        rows.append({"input_ids": prompt + answer, "labels": labels, "label": example.answer})
+        rows.append({"input_ids": prompt + answer, "labels": labels, "answer": example.answer})
     return Dataset.from_list(rows)
 
 
@@ -91,7 +91,7 @@ def train(aim: AIMCallback | None, arguments: argparse.Namespace, folder: str) -
             preprocess_logits_for_metrics=likeliest,
         )
         if aim is not None:
-            aim.bind(trainer)
+            aim.bind(trainer, label_column="answer")
         trainer.train()
         scores = trainer.evaluate()
         line = "  ".join(f"{name} {scores[f'eval_{name}_exact_match']:5.1f}" for name in tests)
