@@ -150,6 +150,9 @@ class Configuration(Settings):
     gradient_checkpointing: bool = setting(
         False, "compute activations anew in the backward pass: less memory, more time", kinds=LANGUAGE
     )
+    compile: bool = setting(
+        False, "compile a language model's layers: on a GPU far less time of the processor", kinds=LANGUAGE
+    )
     max_prompt_tokens: Count = setting(
         512, "longer prompts of a language model are shortened in the middle", metavar="N", kinds=LANGUAGE
     )

@@ -83,6 +83,7 @@ class LanguageModels:
             seed=seed,
             autocast=PRECISIONS[asked.precision],
             gradient_checkpointing=asked.gradient_checkpointing,
+            compile=asked.compile,
             **attention,
         )
 

@@ -28,7 +28,7 @@ SIZES = ("hidden_size", "intermediate_size", "vocab_size", "head_dim", "pretrain
 """Numbers of a configuration that are no lengths; nor are those whose names begin with num_ or end in _id."""
 SHORT = 12
 """Prompt tokens of rows whose length does not matter."""
-FORMAT = 2
+FORMAT = 3
 """Of what is kept: to be raised with every change of what is measured."""
 GENERATED = 3
 """Tokens that are generated to compare with the most probable ones."""

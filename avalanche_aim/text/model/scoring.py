@@ -17,6 +17,9 @@ from torch import Tensor
 
 from ..stream.encoding import Batch
 
+ALIGNED = 8
+"""Numbers of which a row of an attention mask is a multiple, in memory."""
+
 
 class Way(Enum):
     """How answers pass through a model; each is slower and asks less of the model than the one before."""
@@ -180,7 +183,7 @@ def token_scores(model: Any, batch: Batch, blocks: Blocks, way: Way) -> tuple[Te
     if model.config.is_encoder_decoder:
         logits, source = _seq2seq(model, batch, blocks)
     elif way in (Way.TOGETHER, Way.APART):
-        logits, source = _padded_left(model, batch, blocks)
+        logits, source = _padded_left(model, batch, blocks, masked=way is Way.TOGETHER)
     else:
         logits, source = _padded_right(model, batch, blocks, whole=way is Way.ALONE)
     logits = logits.float()
@@ -218,14 +221,17 @@ def call(model: Any, **inputs: Any) -> Any:
     return model(**given, **({"use_cache": False} if rest or "use_cache" in known else {}))
 
 
-def _padded_left(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """Logits at the last prompt token and at each input of the blocks; and for each answer token its position there."""
+def _padded_left(model: Any, batch: Batch, blocks: Blocks, masked: bool) -> tuple[Tensor, Tensor]:
+    """Logits at the last prompt token and at each input of the blocks; and for each answer token its position there.
+
+    With ``masked`` the attention mask is made here, and of one form for all batches.
+    """
     inputs, prompt_length = blocks.is_input, batch.prompt.shape[1]
     ids = torch.cat([batch.prompt, blocks.tokens[:, inputs]], 1)
     present = torch.cat([batch.prompt_mask, blocks.valid[:, inputs]], 1)
     lengths = batch.prompt_mask.sum(1, keepdim=True)
     positions = torch.cat([batch.prompt_mask.cumsum(1) - 1, lengths + blocks.place[inputs]], 1).clamp(min=0)
-    mask = present.long() if blocks.count == 1 else _block_mask(model, present, blocks, prompt_length)
+    mask = _block_mask(model, present, blocks, prompt_length) if masked else present.long()
     keep = int(ids.shape[1] - prompt_length + 1)
     output = call(model, input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=keep)
     # The token before an answer's first is the last of the prompt, kept position 0.
@@ -235,10 +241,13 @@ def _padded_left(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tens
 
 
 def _block_mask(model: Any, present: Tensor, blocks: Blocks, prompt_length: int) -> Tensor:
-    """Each token attends to what comes before it in the prompt and in its own block; shape (B, 1, L, L)."""
+    """Each token attends to what comes before it in the prompt and in its own block; shape (B, 1, L, L).
+
+    Padding attends to itself, so that its softmax is defined.
+    """
     group = torch.cat([blocks.block.new_full((prompt_length,), -1), blocks.block[blocks.is_input]])
     same = (group[:, None] == group) | (group == -1)
-    allowed = same.tril() & present[:, None, None, :]
+    allowed = same.tril() & present[:, None, None, :] | torch.eye(len(group), dtype=torch.bool, device=group.device)
     return _additive(allowed, model)
 
 
@@ -279,5 +288,9 @@ def _seq2seq(model: Any, batch: Batch, blocks: Blocks) -> tuple[Tensor, Tensor]:
 
 
 def _additive(allowed: Tensor, model: Any) -> Tensor:
-    mask = torch.zeros(allowed.shape, dtype=model.dtype, device=allowed.device)
-    return mask.masked_fill(~allowed, torch.finfo(model.dtype).min)
+    """A mask in the precision of the pass, its rows aligned as CUDA's attention kernels ask for: no layer copies it."""
+    device = allowed.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else model.dtype
+    *rows, length = allowed.shape
+    mask = torch.zeros((*rows, -(-length // ALIGNED) * ALIGNED), dtype=dtype, device=allowed.device)[..., :length]
+    return mask.masked_fill_(~allowed, torch.finfo(dtype).min)
