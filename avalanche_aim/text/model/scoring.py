@@ -292,5 +292,6 @@ def _additive(allowed: Tensor, model: Any) -> Tensor:
     device = allowed.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else model.dtype
     *rows, length = allowed.shape
-    mask = torch.zeros((*rows, -(-length // ALIGNED) * ALIGNED), dtype=dtype, device=allowed.device)[..., :length]
+    # Never as long as the row itself, which would be another layout to a compiler.
+    mask = torch.zeros((*rows, (length // ALIGNED + 1) * ALIGNED), dtype=dtype, device=allowed.device)[..., :length]
     return mask.masked_fill_(~allowed, torch.finfo(dtype).min)
