@@ -274,7 +274,10 @@ class Configuration(Settings):
         """
         cls.check_names(values, source)
         chosen = dict(values)
-        return cls(**{**recipe(chosen.pop("recipe", None)), **chosen})
+        given = dict(recipe(chosen.pop("recipe", None)))
+        if chosen.get("tuned") is not None:  # has its own
+            given.pop("learning_rate", None)
+        return cls(**{**given, **chosen})
 
     @classmethod
     def check_names(cls, names: Mapping[Any, Any], source: str) -> None:

@@ -11,7 +11,7 @@ from filelock import FileLock
 from staged import Stage
 
 from avalanche_aim.experiments import Comparison, Configuration, Key, Result, comparison, tuning
-from avalanche_aim.experiments.tuned import Tuned
+from avalanche_aim.experiments.tuned import Choice, Tuned
 from avalanche_aim.experiments.tuning import Tuning
 
 Tune = Callable[..., Tuned]
@@ -253,3 +253,9 @@ def test_a_file_of_something_else_is_refused(
     file.unlink()
     with pytest.raises(OSError, match=r"tuned: expected a file that tune has made, got .*tuned\.json"):
         configuration(tuned=str(file))
+
+
+def test_a_recipe_leaves_the_learning_rate_to_what_was_tuned(tmp_path: Path) -> None:
+    file, asked = tmp_path / "tuned.json", {"recipe": "paper", "strategies": ["naive"]}
+    Tuned(Configuration.of(asked).shared(), ["1"], [0], {"naive": Choice(1e-3, {}, False)}).write(file)
+    assert Configuration.of({**asked, "tuned": str(file)}).for_run("naive").learning_rate == 1e-3
