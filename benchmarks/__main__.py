@@ -20,7 +20,18 @@ from pathlib import Path
 from avalanche_aim.text.model.sources import DEFAULT_MODEL
 from benchmarks.figures import Figure, Options, machine, markdown
 
-FIGURES = ("own_work", "passes", "scores", "copies", "long_stream", "evaluation", "start", "syncs", "padding")
+FIGURES = (
+    "own_work",
+    "trainer",
+    "passes",
+    "scores",
+    "copies",
+    "long_stream",
+    "evaluation",
+    "start",
+    "syncs",
+    "padding",
+)
 
 
 def main(argv: list[str] | None = None) -> int:

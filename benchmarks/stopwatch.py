@@ -2,13 +2,14 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import MethodType
 from typing import Any
 
 import torch
 
+from avalanche_aim.trainer.engine import TrainerEngine
 from benchmarks.workload import plugin_of
 
 PHASES = ("training", "monitoring", "memory", "own")
@@ -33,21 +34,35 @@ class Stopwatch:
 
         :param strategy: with an AIMMergingPlugin.
         """
-        plugin = plugin_of(strategy)
+        hooks = ("before_training_exp", "after_training_iteration", "after_training_exp")
+        passes = [(strategy, "forward"), (strategy, "criterion")]
+        passes += [(strategy.optimizer, "zero_grad"), (strategy.optimizer, "step")]
+        with self._on(plugin_of(strategy), hooks, (strategy, "_unpack_minibatch"), passes):
+            yield
+
+    @contextmanager
+    def on_trainer(self, aim: Any, trainer: Any, optimizer: type) -> Iterator[None]:
+        """Measure what happens inside, in a Trainer.
+
+        :param aim: the AIMCallback.
+        :param trainer: the Trainer that it is bound to.
+        :param optimizer: the class of its optimizer, which is made when training begins.
+        """
+        hooks = ("on_train_begin", "on_step_begin", "on_optimizer_step", "on_step_end", "on_epoch_end", "on_train_end")
+        passes = [(trainer, "compute_loss"), (optimizer, "zero_grad"), (optimizer, "step")]
+        with self._on(aim, hooks, (TrainerEngine, "_collated"), passes):
+            yield
+
+    @contextmanager
+    def _on(self, plugin: Any, hooks: Iterable[str], batch: Any, passes: Iterable[Any]) -> Iterator[None]:
         with ExitStack() as stack:
-            for hook in ("before_training_exp", "after_training_iteration", "after_training_exp"):
+            for hook in hooks:
                 stack.enter_context(self._timed(plugin, hook, phase="own"))
             stack.enter_context(self._timed(plugin.rehearsal, "historical_loss", phase="monitoring"))
             stack.enter_context(self._timed(plugin.rehearsal, "fine_tune", phase="memory"))
-            for owner, name in ((plugin.memory, "batch"), (strategy, "_unpack_minibatch")):
+            for owner, name in ((plugin.memory, "batch"), batch):
                 stack.enter_context(self._timed(owner, name, part="batch"))
-            for owner, name in (
-                (strategy, "forward"),
-                (strategy, "criterion"),
-                (torch.Tensor, "backward"),
-                (strategy.optimizer, "zero_grad"),
-                (strategy.optimizer, "step"),
-            ):
+            for owner, name in (*passes, (torch.Tensor, "backward")):
                 stack.enter_context(self._timed(owner, name, part="pass"))
             self._mark = time.perf_counter()
             yield

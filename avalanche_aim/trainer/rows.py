@@ -17,7 +17,8 @@ class Rows:
 
     def __init__(self, rows: Any, targets: Sequence[int] | None = None) -> None:
         self.rows = rows
-        self.targets = range(len(rows)) if targets is None else targets
+        if targets is not None:
+            self.targets = targets
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,4 +91,4 @@ def label_numbers(dataset: Any, column: str | None) -> list[int] | None:
 
 
 def _is_label(dataset: Any, column: str) -> bool:
-    return len(dataset) > 0 and isinstance(dataset.with_format(None)[0][column], bool | int | float | str)
+    return len(dataset) > 0 and isinstance(dataset.with_format(None)[0][column], bool | int | str)

@@ -122,6 +122,18 @@ def test_the_memory_is_balanced_over_a_column_of_labels() -> None:
     assert sorted(row["labels"] for row in by_label.memory.buffer.rows) == [0, 0, 0, 1, 1, 1]
 
 
+def test_a_fraction_of_rows_without_labels_is_kept() -> None:
+    aim = AIMCallback(memory=0.25)
+    answers = [dataset.map(lambda row: {"labels": [row["labels"]]}) for dataset in tasks()[:1]]
+    train(aim, datasets=answers, data_collator=first_labels)
+    assert [len(rows) for rows in aim.memory.selected] == [8]
+
+
+def first_labels(rows: list[Any]) -> Any:
+    """Collate rows whose labels are lists, as a language model's are."""
+    return {"x": torch.tensor([row["x"] for row in rows]), "labels": torch.tensor([row["labels"][0] for row in rows])}
+
+
 def test_a_memory_of_its_own_is_used() -> None:
     memory = RehearsalMemory(0.5, seed=3)
     train(AIMCallback(memory=memory))
