@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from trainer_runs import BATCH, NEVER, STEPS, Network, avalanche, merges, merging, tasks, train, trainer, weights
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from avalanche_aim import AIMCallback, AIMMergingPlugin, RehearsalMemory
 from avalanche_aim.merging import FixedInterval, OncePerTask
@@ -210,3 +210,38 @@ def test_it_trains_in_bf16() -> None:
     assert len(aim.history.merges) == 4
     assert all(merge.merged for merge in aim.history.merges)
     assert bool(weights(model).isfinite().all())
+
+
+class Scaled(Trainer):
+    """Scales its losses as in fp16, on a CPU; ``overflows`` are the backward passes that overflow."""
+
+    overflows: tuple[int, ...] = ()
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        self.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8, growth_interval=5)
+        self.passes = 0
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(*args, **kwargs)
+        if loss.requires_grad:
+            self.passes += 1
+            return loss * float("inf") if self.passes in self.overflows else loss
+        return loss
+
+
+def test_scaled_losses_make_the_gradients_of_plain_ones() -> None:
+    plain, scaled = merging(), merging()
+    first, second = train(plain), train(scaled, kind=Scaled)
+    assert merges(plain) == merges(scaled)
+    torch.testing.assert_close(weights(first), weights(second), rtol=1e-5, atol=1e-6)
+
+
+def test_a_memory_batch_that_overflows_takes_no_step() -> None:
+    class Overflowing(Scaled):
+        overflows = (6,)  # four steps of training, then the second memory batch
+
+    aim = merging(rehearsal={"optimizer": "fresh"})
+    model = train(aim, kind=Overflowing)
+    assert bool(weights(model).isfinite().all())
+    assert len(aim.history.merges) == 4
