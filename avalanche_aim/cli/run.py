@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from ..distributed import destroy_process_group, init_process_group, is_main_process
+from ..evaluation.general import reasons
 from ..experiments.comparison import Checkpoints, Comparison
 from ..experiments.configuration import Configuration, Settings
 from ..experiments.models import kind_of
 from ..experiments.recipes import RECIPES
+from ..experiments.result import not_measured
 from ..experiments.settings import add_arguments, settings_of
 from ..experiments.strategies import strategy_names
 from ..report.results_table import results_table
@@ -176,6 +178,8 @@ def _show(comparison: Comparison, out: Path) -> None:
         if results:
             print(f"\nOrder {order}: score in percent after the last task ({configuration.stream} split); "
                   f"{_definitions(configuration.fwt)}.\n\n{results_table(results)}")  # fmt: skip
+    if missing := not_measured(comparison.results):
+        print(f"\nGeneral ability was not measured on {reasons(missing)}.")
     for run in comparison.results:
         if run.history is not None and not run.merges:
             print(f"\n{run.key} never merged. {' '.join(f'It warned: {note}.' for note in run.history.notes)}")

@@ -14,6 +14,7 @@ from ..distributed import is_main_process, local_main_process_first, on_main_pro
 from ..training.out_of_memory import free_memory
 from .claims import Claims
 from .configuration import Configuration
+from .general import GeneralTasks
 from .loggers import check_loggers, loggers
 from .models import KINDS, checked_benchmark, kind_of, save_trained
 from .progress import progress_bar
@@ -80,8 +81,13 @@ class Comparison:
         self._unsaved: dict[Key, Result | Failure] = {}
         self._kind: Any = None
         self._single: dict[tuple[int, str], list[float]] = {}
+        self._general: GeneralTasks | None = None
         if self._pending():
             with local_main_process_first():
+                if configuration.general:
+                    self._general = GeneralTasks(
+                        configuration.general, configuration.general_limit, configuration.general_every
+                    )
                 self._kind = KINDS[kind_of(configuration.model)](configuration)
                 for order in configuration.orders:
                     self.streams[order] = checked_benchmark(self._kind, order, configuration.stream)
@@ -198,7 +204,8 @@ class Comparison:
             asked = self.configuration.of_run(key.strategy)
             with loggers(settings.log, self.store.folder / "logs", key, asked) as made:
                 return run(key, model, stream, settings, options=options, single=single, bar=bar, label=label,
-                           keep=keep, checkpoint=self._checkpoint(key), loggers=made)  # fmt: skip
+                           keep=keep, checkpoint=self._checkpoint(key), loggers=made,
+                           general=self._general)  # fmt: skip
         except Exception as error:
             if world_size() > 1:
                 raise

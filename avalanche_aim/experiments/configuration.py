@@ -163,6 +163,19 @@ class Configuration(Settings):
     log: tuple[Literal["tensorboard", "wandb"], ...] = setting(
         (), "log to tensorboard or wandb too, in OUT/logs", metavar="LOGGER", varies=True
     )
+    general: tuple[str, ...] = setting(
+        (),
+        "measure general ability too, before the stream and after it: tasks of lm-evaluation-harness, facts (shipped), "
+        "or folders of local ones (docs/general.md)",
+        metavar="TASK",
+        kinds=LANGUAGE,
+    )
+    general_every: Literal["task", "end"] = setting(
+        "end", "measure general ability after each task too, or only at the end", kinds=LANGUAGE
+    )
+    general_limit: Count | None = setting(
+        None, "questions of each general task that are asked; all by default", metavar="N", kinds=LANGUAGE
+    )
     save_models: bool = setting(
         False, "keep each run's trained model too, in OUT/models, for peft and others", varies=True, kinds=LANGUAGE
     )
@@ -220,6 +233,10 @@ class Configuration(Settings):
             raise ValueError(
                 f"{idle[0]}: expected none on model {self.model!r:.80}, where it has no effect; leave it out"
             )
+        if not self.general and (self.general_every != "end" or self.general_limit is not None):
+            name = "general_limit" if self.general_every == "end" else "general_every"
+            raise ValueError(f"{name}: expected none without general tasks, where it has no effect; name some, or "
+                             "leave it out")  # fmt: skip
         changed = self.lora_settings()
         if not self.lora and changed:
             raise ValueError(

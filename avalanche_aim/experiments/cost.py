@@ -54,6 +54,15 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
             self._training_seconds = self._trained()
             self._training[0] = False
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Leave the time inside out."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - began
+
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count the steps of the optimizer, those on the memory too."""
         if self._hook is None:

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ..evaluation.general import General
 from ..evaluation.transfer import result_matrix, summary
 from ..merging.history import History
 from ..storage.files import digest
@@ -47,7 +48,7 @@ class Keyed:
 class Cost:
     """What a run cost.
 
-    :param minutes: training and evaluation.
+    :param minutes: training and evaluation, but for general tasks.
     :param training_minutes: training alone.
     :param iterations: training iterations; those of a memory fine-tuning are not among them.
     :param gradient_passes: examples passed through the model in training with gradient, as a multiple of those that
@@ -93,6 +94,8 @@ class Result(Keyed):
     history: History | None = field(default=None, repr=False)
     eval_rows: list[int] | None = None
     """How many rows each task was evaluated on; runs of earlier versions do not tell."""
+    general: General | None = None
+    """General ability, where that was asked for."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -119,9 +122,10 @@ class Result(Keyed):
         :raises ValueError: if fields are missing or unknown, or hold what no run measures.
         """
         values = {key: value for key, value in data.items() if key not in ("metrics", "merges")}
-        plain = [f.name for f in fields(cls) if f.name not in ("cost", "history")]
+        plain = [f.name for f in fields(cls) if f.name not in ("cost", "history", "general")]
         result = record(cls, {"cost": None, **values, "history": history}, "result", plain)
         result.cost = record(Cost, values.get("cost"), "cost")
+        result.general = General.of(values.get("general"))
         result._check()
         return result
 
@@ -138,6 +142,14 @@ class Result(Keyed):
         if not all(number is None or 0.0 <= number < math.inf for number in asdict(self.cost).values()):
             raise ValueError(f"cost: expected finite numbers of 0 or more, got {self.cost!r:.200}")
         _ = self.metrics
+
+
+def not_measured(results: Iterable[Result]) -> dict[str, str]:
+    """Return the general tasks that some run could not measure, with the reason.
+
+    :param results: the runs.
+    """
+    return {name: why for run in results if run.general is not None for name, why in run.general.missing.items()}
 
 
 @dataclass(frozen=True)

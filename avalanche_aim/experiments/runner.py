@@ -25,6 +25,7 @@ from ..training.learning_rate import LearningRateSchedule
 from .configuration import Settings
 from .cost import CostMeter
 from .equal import EqualBudget
+from .general import GeneralAbility, GeneralTasks
 from .models import metrics_of
 from .optimizers import OPTIMIZERS
 from .progress import Progress, progress_bar
@@ -47,6 +48,7 @@ def run(
     keep: Callable[[Any, Result], None] | None = None,
     checkpoint: CheckpointPlugin | None = None,
     loggers: Sequence[Any] = (),
+    general: GeneralTasks | None = None,
 ) -> Result:
     """Train a fresh copy of the model on the whole stream, evaluating the tasks seen so far after each.
 
@@ -65,6 +67,7 @@ def run(
     :param checkpoint: saves the run, and lets it go on where it was; without effect for a strategy whose state can't be
         kept.
     :param loggers: Avalanche's, for what is published.
+    :param general: tasks on which a language model's general ability is measured besides.
     :raises ValueError: for an unknown strategy or option, or a stream that the benchmark lacks.
     :raises FloatingPointError: if training makes weights non-finite.
     """
@@ -89,18 +92,25 @@ def run(
     # AIM looks after the weights itself, since it can go back to earlier ones.
     check = [] if any(isinstance(plugin, AIMMergingPlugin) for plugin in plugins) else [DivergenceCheck()]
     equal = [] if settings.equal is None else [EqualBudget(settings.equal, meter)]
-    arguments["plugins"] = [*plugins, *check, progress, meter, *equal]
+    ability = None if general is None else GeneralAbility(general, len(sizes), settings.eval_batch_size)
+    arguments["plugins"] = [*plugins, *check, progress, meter, *equal, *filter(None, [ability])]
     trained = make_strategy(model, settings, key.seed, metrics, chosen.template, loggers, **arguments)
     last: dict[str, Any] = {}
     try:
         # A strategy for the whole stream is trained once, then evaluated on all of it.
         train = [benchmark.train_stream] if chosen.whole_stream else benchmark.train_stream
         for experience in _left(trained, train, checkpoint):
+            if ability is not None:
+                with meter.apart(), noted("measuring general ability before the stream"):
+                    ability.measure(trained.model.to(settings.device), 0)
             with meter.training(), noted(f"training on {name_of(experience)}"):
                 trained.train(experience, reset_optimizer_state=True)
             seen = len(evaluation) if chosen.whole_stream else experience.current_experience + 1
             with noted(f"evaluating after {name_of(experience)}"):
                 last = trained.eval(evaluation[:seen])
+            if ability is not None:
+                with meter.apart(), noted(f"measuring general ability after {name_of(experience)}"):
+                    ability.measure(trained.model, seen)
     finally:
         if own_bar is not None:
             own_bar.close()
@@ -116,6 +126,7 @@ def run(
         single=None if single is None else list(single),
         history=next((p.history for p in arguments["plugins"] if isinstance(p, AIMMergingPlugin)), None),
         eval_rows=[len(experience.dataset) for experience in evaluation],
+        general=None if ability is None else ability.result(),
     )
     if keep is not None:
         keep(trained.model, result)

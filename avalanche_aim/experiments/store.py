@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.general import GENERAL_DEFINITIONS
 from ..evaluation.transfer import DEFINITIONS
 from ..merging.history import History
 from ..storage.files import write_atomically
@@ -133,7 +134,7 @@ class RunStore:
         results, failures = self.load()
         content = {
             "configuration": dict(configuration),
-            "definitions": {**DEFINITIONS, "score": SCORE},
+            "definitions": {**DEFINITIONS, "score": SCORE, **GENERAL_DEFINITIONS},
             **provenance(),
             "runs": [result.to_dict() for result in results],
             "failed": [asdict(failure) for failure in failures],

@@ -7,9 +7,19 @@ from itertools import product
 from math import inf
 from pathlib import Path
 
-from ..experiments.result import Failure, Key, Result
+from ..experiments.result import Failure, Key, Result, not_measured
 from ..experiments.store import Origin, RunStore
-from .quantities import COSTS, LABEL_ACCURACY, METRICS, OP, TRAINING_MINUTES, Quantity, task_score
+from .quantities import (
+    COSTS,
+    GENERAL,
+    LABEL_ACCURACY,
+    METRICS,
+    OP,
+    TRAINING_MINUTES,
+    Quantity,
+    general_quantities,
+    task_score,
+)
 from .statistics import Difference, Run, Spread, paired_difference
 
 BASELINE = "naive"
@@ -103,7 +113,20 @@ class Report:
     @property
     def quantities(self) -> list[Quantity]:
         """Everything a run is described by."""
-        return [*METRICS, *self.own, LABEL_ACCURACY, *map(task_score, self.tasks), *COSTS, TRAINING_MINUTES]
+        general = [quantity for name in self.general_tasks for quantity in general_quantities(name)]
+        scores = [*METRICS, *self.own, LABEL_ACCURACY, *map(task_score, self.tasks)]
+        return [*scores, GENERAL, *general, *COSTS, TRAINING_MINUTES]
+
+    @cached_property
+    def general_tasks(self) -> list[str]:
+        """The general tasks that any run has measured."""
+        found = (task.name for run in self.results if run.general is not None for task in run.general.tasks)
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def not_measured(self) -> dict[str, str]:
+        """The general tasks that some run could not measure, with the reason."""
+        return not_measured(self.results)
 
     def runs(self, strategy: str, order: str | None = None) -> list[Result]:
         """Return the finished runs of a strategy, by order and seed.
@@ -148,6 +171,11 @@ class Report:
         :param quantity: which.
         """
         return any(quantity.value(result) is not None for result in self.results)
+
+    @property
+    def asks_general(self) -> bool:
+        """Whether general ability was asked for in any run."""
+        return any(run.general is not None for run in self.results)
 
     def _mean(self, strategy: str, quantity: Quantity) -> float:
         spread = self.spread(strategy, quantity)

@@ -5,6 +5,7 @@ import io
 import re
 from typing import Any
 
+from ..evaluation.general import GENERAL_DEFINITIONS
 from ..experiments.store import SCORE
 from .content import Report
 from .finding import finding, limits
@@ -18,6 +19,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "±": r"$\pm$", "–": "--", "−": "$-$", "Δ": r"$\Delta$", "Σ": r"$\Sigma$", "…": r"\dots{}",
+    "→": r"$\to$",
 }  # fmt: skip
 
 
@@ -68,7 +70,8 @@ def definitions(report: Report) -> dict[str, str]:
     :param report: its content.
     """
     shown = {q.name: q.meaning for q in (*METRICS, *report.own, LABEL_ACCURACY, *COSTS) if report.has(q)}
-    return {"score": SCORE, "R[i][j]": "score on task j after training on task i, from 0 to T-1", **shown}
+    general = GENERAL_DEFINITIONS if report.asks_general else {}
+    return {"score": SCORE, "R[i][j]": "score on task j after training on task i, from 0 to T-1", **shown, **general}
 
 
 def latex_escape(text: str) -> str:

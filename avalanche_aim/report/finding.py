@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..evaluation.general import reasons
 from ..experiments.result import Key
 from .content import REFERENCES, Report
 from .quantities import OP
@@ -46,6 +47,8 @@ def limits(report: Report) -> list[str]:
     if report.results and (report.failures or missing):
         lines.append("Means of strategies that lack runs are over other orders and seeds than those of the rest; "
                      "the differences are over shared ones only.")  # fmt: skip
+    if report.not_measured:
+        lines.append(f"General ability was not measured on {reasons(report.not_measured)}.")
     never = report.never_merged
     if never:
         lines.append("Never merged, so these are runs of training alone: "

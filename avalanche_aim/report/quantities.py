@@ -9,6 +9,7 @@ from pathlib import Path
 from runpy import run_path
 from statistics import fmean
 
+from ..evaluation.general import GENERAL_DEFINITIONS, GeneralTask
 from ..evaluation.transfer import DEFINITIONS
 from ..experiments.result import Result
 from ..experiments.store import SCORE
@@ -56,7 +57,7 @@ def _cost(name: str, unit: str, digits: int, attribute: str, meaning: str) -> Qu
 METRICS = tuple(map(_metric, DEFINITIONS))
 """OP, BWT, FWT and Forgetting, all from R."""
 OP = METRICS[0]
-MINUTES = _cost("minutes", "min", 2, "minutes", "training and evaluation, wall clock")
+MINUTES = _cost("minutes", "min", 2, "minutes", "training and evaluation, wall clock; general tasks apart")
 TRAINING_MINUTES = _cost("training minutes", "min", 2, "training_minutes", "training alone, wall clock")
 LABEL_ACCURACY = Quantity(
     "label acc.", "%",
@@ -92,6 +93,37 @@ def task_score(task: str) -> Quantity:
     return Quantity(f"score of {task}", "%", f"score on {task} after the last task; {SCORE}", 1, of)
 
 
+GENERAL = Quantity(
+    "general", "%", GENERAL_DEFINITIONS["general"], 1,
+    lambda result: None if result.general is None else result.general.accuracy,
+)  # fmt: skip
+
+
+def general_quantities(name: str) -> list[Quantity]:
+    """Return what is shown of one general task: accuracy before and after, its change, and what moved either way.
+
+    :param name: its name.
+    """
+
+    def quantity(part: str, unit: str, meaning: str, of: Callable[[GeneralTask], float]) -> Quantity:
+        def value(result: Result) -> float | None:
+            task = None if result.general is None else result.general.task(name)
+            return None if task is None else of(task)
+
+        return Quantity(f"{name} {part}", unit, meaning, 1, value)
+
+    lost, gained = "right → wrong", "wrong → right"
+    return [
+        quantity("before", "%", "accuracy before the stream", lambda task: task.accuracy(0)),
+        quantity("after", "%", "accuracy after the last task", GeneralTask.accuracy),
+        quantity("change", "points", "accuracy after the last task minus before the stream", lambda task: task.change),
+        quantity(lost, "%", GENERAL_DEFINITIONS[lost], lambda task: task.moved("1", "0", adjusted=False)),
+        quantity(f"{lost} adjusted", "%", GENERAL_DEFINITIONS["adjusted"], lambda task: task.moved("1", "0")),
+        quantity(gained, "%", GENERAL_DEFINITIONS[gained], lambda task: task.moved("0", "1", adjusted=False)),
+        quantity(f"{gained} adjusted", "%", GENERAL_DEFINITIONS["adjusted"], lambda task: task.moved("0", "1")),
+    ]
+
+
 GROUP = "avalanche_aim.metrics"
 """Entry points of installed packages: each is a :class:`Quantity` that every report shows."""
 
@@ -110,7 +142,7 @@ def own_metrics(files: Iterable[Path] = ()) -> list[Quantity]:
         if not quantities:
             raise ValueError(f"metrics: expected a file that defines a Quantity by name, got {file}")
         found += [(str(file), quantity) for quantity in quantities]
-    taken = {quantity.name for quantity in (*METRICS, LABEL_ACCURACY, *COSTS, TRAINING_MINUTES)}
+    taken = {quantity.name for quantity in (*METRICS, LABEL_ACCURACY, GENERAL, *COSTS, TRAINING_MINUTES)}
     for where, quantity in found:
         if not isinstance(quantity, Quantity):
             raise ValueError(f"{where}: expected a Quantity, got {quantity!r:.80}")

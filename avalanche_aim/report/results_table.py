@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 
 from ..experiments.result import Result
-from .quantities import COSTS, LABEL_ACCURACY, METRICS, MINUTES, task_score
+from .quantities import COSTS, GENERAL, LABEL_ACCURACY, METRICS, MINUTES, task_score
 from .statistics import Spread
 from .tables import NONE, Table, cell, markdown
 
 
 def results_table(results: Sequence[Result]) -> str:
-    """Lay out results: final score of each task, OP, BWT, FWT if measured, cost; over seeds mean ± deviation.
+    """Lay out results: final score of each task, OP, BWT, FWT and general ability if measured, cost.
+
+    Over seeds it is mean ± deviation.
 
     :param results: runs over the same tasks, any number of seeds for each strategy.
     """
     tasks = results[0].tasks
     op, bwt, fwt = METRICS[:3]
     measured = [op, bwt, fwt] if any("FWT" in result.metrics for result in results) else [op, bwt]
-    shown = [*map(task_score, tasks), *measured, LABEL_ACCURACY, MINUTES, COSTS[-1]]
+    general = [GENERAL] if any(result.general is not None for result in results) else []
+    shown = [*map(task_score, tasks), *measured, LABEL_ACCURACY, *general, MINUTES, COSTS[-1]]
     rows = []
     for name in dict.fromkeys(result.strategy for result in results):
         runs = [result for result in results if result.strategy == name]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .content import Report
-from .quantities import COSTS, LABEL_ACCURACY, METRICS, Quantity, task_score
-from .statistics import CONFIDENCE, FEW, Difference
+from .quantities import COSTS, GENERAL, LABEL_ACCURACY, METRICS, Quantity, general_quantities, task_score
+from .statistics import CONFIDENCE, FEW, Difference, Interval, bootstrap_interval
 
 NONE = "–"
 """Shown where there is no number."""
@@ -64,7 +64,7 @@ def score_table(report: Report) -> Table:
     alone = "" if report.baseline else " There are no differences without a baseline."
     note = ("Mean ± sample standard deviation over seeds and orders; without ± it is one run. Scores are in percent. "
             f"The highest mean OP stands first.{alone}")  # fmt: skip
-    return _means(report, "Scores of each strategy", (*METRICS, *report.own, LABEL_ACCURACY), note)
+    return _means(report, "Scores of each strategy", (*METRICS, *report.own, LABEL_ACCURACY, GENERAL), note)
 
 
 def cost_table(report: Report) -> Table:
@@ -76,7 +76,8 @@ def cost_table(report: Report) -> Table:
 
 
 def _means(report: Report, title: str, quantities: Sequence[Quantity], note: str) -> Table:
-    shown = [quantity for quantity in quantities if report.has(quantity)]
+    # A column that was asked for stays where it is empty; the report says why.
+    shown = [q for q in quantities if report.has(q) or (q is GENERAL and report.asks_general)]
     rows = [[name, str(len(report.runs(name))), *(_mean(report, name, quantity) for quantity in shown)]
             for name in report.strategies]  # fmt: skip
     return Table(title, ["strategy", "runs", *(quantity.name for quantity in shown)], rows, note)
@@ -115,12 +116,43 @@ def task_table(report: Report) -> Table:
     )
 
 
+def general_tables(report: Report) -> list[Table]:
+    """General ability, a table for each of its tasks, one row a strategy.
+
+    :param report: its content.
+    """
+    return [_general_table(report, name) for name in report.general_tasks]
+
+
+def _general_table(report: Report, name: str) -> Table:
+    quantities = general_quantities(name)
+    change = quantities[2]
+    rows = []
+    for strategy in report.strategies:
+        changes = list(report.values(strategy, change).values())
+        interval = _interval(bootstrap_interval(changes) if len(changes) > 1 else None)
+        means = [_mean(report, strategy, quantity) for quantity in quantities]
+        rows.append([strategy, str(len(changes)), *means[:3], interval, *means[3:]])
+    moved = ["right → wrong", "adjusted", "wrong → right", "adjusted"]
+    header = ["strategy", "runs", "before", "after", "change", "interval", *moved]
+    task = next(task for run in report.results if run.general and (task := run.general.task(name)))
+    note = (
+        f"Accuracy ({task.metric}) in percent on {task.questions} questions that the stream has not, before its first "
+        f"task and after its last; guessing has {task.guessed:.0f} %. change: in points, with the {CONFIDENCE:.0%} "
+        f"percentile bootstrap interval of its mean over orders and seeds, rough with fewer than {FEW} runs; one run "
+        "has none. →: the share of questions that moved; adjusted: without what guessing moves, a lower bound. Nothing "
+        "here is part of the scores above."
+    )
+    return Table(f"General ability: {name}", header, rows, note)
+
+
 def tables(report: Report) -> list[Table]:
     """Return what a terminal and a paper have room for.
 
     :param report: its content.
     """
-    return [table for table in (score_table(report), difference_table(report), cost_table(report)) if table is not None]
+    found = [score_table(report), difference_table(report), *general_tables(report), cost_table(report)]
+    return [table for table in found if table is not None]
 
 
 def _mean(report: Report, strategy: str, quantity: Quantity) -> str:
@@ -136,11 +168,14 @@ def _mean(report: Report, strategy: str, quantity: Quantity) -> str:
 def _difference(difference: Difference | None) -> Sequence[str]:
     if difference is None:
         return NONE, NONE, NONE
-    low, high = difference.interval or (None, None)
-    interval = NONE if low is None else f"[{cell(low, sign='+')}, {cell(high, sign='+')}]"
+    interval = _interval(difference.interval)
     relative = difference.relative
     change = NONE if relative is None else f"{cell(100 * relative, digits=0, sign='+')} %"
     return cell(difference.spread.mean, difference.spread.deviation, sign="+"), interval, change
+
+
+def _interval(interval: Interval | None) -> str:
+    return NONE if interval is None else f"[{cell(interval[0], sign='+')}, {cell(interval[1], sign='+')}]"
 
 
 def _note(report: Report) -> str:
