@@ -1,6 +1,8 @@
 """Scores of one generated answer against its references, each in [0, 1]."""
 
+import re
 from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
 from functools import cache
 from typing import Any
 
@@ -40,8 +42,57 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
     return float(scores["rougeL"].fmeasure)
 
 
-SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {"exact_match": exact_match, "rouge_l": rouge_l}
+def edit_similarity(prediction: str, references: Sequence[str]) -> float:
+    """How alike two lines of code are: 2 M / T, M the characters in matching blocks, T those of both; the best one.
+
+    As TRACE scores Py150 (arXiv 2310.06762): placeholders of literals (``<STR_LIT:text>``) give way to their text, and
+    then it is ``fuzzywuzzy``'s ratio, which without python-Levenshtein is that of :mod:`difflib`, taken here, and with
+    it counts matching characters a little otherwise.
+
+    :param prediction: the generated answer.
+    :param references: the accepted answers, at least one.
+    :raises ValueError: without a reference.
+    """
+    _check(references)
+    code = _literals(prediction)
+    return max(SequenceMatcher(None, code, _literals(reference)).ratio() for reference in references)
+
+
+def first_letter(prediction: str, references: Sequence[str]) -> float:
+    """1 if the prediction begins with the letter that a reference begins with, after an ``Answer:``, else 0.
+
+    The accuracy of ScienceQA in TRACE, whose answers are a letter and the reason for it, which is not scored.
+
+    :param prediction: the generated answer.
+    :param references: the accepted answers, at least one.
+    :raises ValueError: without a reference.
+    """
+    _check(references)
+    letter = _letter(prediction)
+    return float(bool(letter) and any(letter == _letter(reference) for reference in references))
+
+
+SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {
+    "exact_match": exact_match,
+    "rouge_l": rouge_l,
+    "edit_similarity": edit_similarity,
+    "first_letter": first_letter,
+}
 """The score of each metric that a :class:`~avalanche_aim.text.TextTask` can name."""
+
+
+def _literals(code: str) -> str:
+    """Put literals where an anonymised text has placeholders for them: their own text, or nothing, or 0."""
+    return re.sub(r"<(STR|NUM|CHAR)_LIT(?::(.*?))?>", _literal, code.strip(), flags=re.DOTALL)
+
+
+def _literal(found: re.Match[str]) -> str:
+    kind, text = found.groups()
+    return text if text is not None else "0" if kind == "NUM" else ""
+
+
+def _letter(answer: str) -> str:
+    return answer.strip().removeprefix("Answer:").strip()[:1]
 
 
 @cache

@@ -38,5 +38,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "standard_cl": Benchmark("1", "sample"),
     "long_sequence": Benchmark("4"),
     "superni": Benchmark("1", hub=False),
+    "trace": Benchmark("1", hub=False),
+    "mmlu_pro": Benchmark("1"),
     "digits": Benchmark("1", kinds=("digits",), model="head"),
 }

@@ -98,8 +98,8 @@ class Configuration(Settings):
     )
     orders: tuple[str, ...] = setting(
         (),
-        "numbers (1 to 3 of standard_cl and digits, 4 to 6 of long_sequence, 1 and 2 of superni), names, or tasks; by "
-        "default the benchmark's first, or all tasks of a folder of your own",
+        "numbers (1 to 3 of standard_cl and digits, 4 to 6 of long_sequence, 1 and 2 of superni, 1 of trace and "
+        "mmlu_pro), names, or tasks; by default the benchmark's first, or all tasks of a folder of your own",
         flags=["order"],
         metavar="ORDER",
         varies=True,

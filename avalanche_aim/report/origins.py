@@ -8,7 +8,13 @@ from typing import Any
 from ..experiments.result import Result
 from ..experiments.store import Origin
 
-BENCHMARKS = {"standard_cl": "Standard CL", "long_sequence": "Long sequence", "superni": "SuperNI"}
+BENCHMARKS = {
+    "standard_cl": "Standard CL",
+    "long_sequence": "Long sequence",
+    "superni": "SuperNI",
+    "trace": "TRACE",
+    "mmlu_pro": "MMLU-Pro",
+}
 """As they are written in running text; others by their own name."""
 PUBLIC = {"sample": "the shipped sample", "hub": "data from the hub"}
 

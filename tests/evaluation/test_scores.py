@@ -3,6 +3,8 @@
 import pytest
 
 from avalanche_aim.evaluation import SCORES, exact_match, rouge_l
+from avalanche_aim.evaluation.scores import edit_similarity, first_letter
+from avalanche_aim.text.data.tasks import METRICS
 
 
 @pytest.mark.parametrize("prediction", ["World", " world\n", "WORLD"])
@@ -37,8 +39,27 @@ def test_rouge_l_of_nothing_is_zero(prediction: str) -> None:
     assert rouge_l(prediction, ["something"]) == 0.0
 
 
+def test_edit_similarity_is_twice_the_matching_characters_over_all() -> None:
+    assert edit_similarity("abcd", ["abxd"]) == pytest.approx(2 * 3 / 8)
+    assert edit_similarity("abcd", ["xyz", "abcd"]) == 1.0
+    assert edit_similarity("", ["abc"]) == 0.0
+
+
+def test_edit_similarity_reads_literals_for_their_placeholders() -> None:
+    assert edit_similarity("x = 0", ["x = <NUM_LIT>"]) == 1.0
+    assert edit_similarity("f ( 'a' , 12 )", ["f ( <STR_LIT:'a'> , <NUM_LIT:12> )"]) == 1.0
+    assert edit_similarity("g ( )", ["g (<STR_LIT> )"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "score"), [("A\nBecause", 1.0), (" Answer: A", 1.0), ("B\nBecause", 0.0), ("", 0.0), ("a", 0.0)]
+)
+def test_the_first_letter_decides_and_no_reason_after_it(prediction: str, score: float) -> None:
+    assert first_letter(prediction, ["A\nBecause experiments answer questions."]) == score
+
+
 def test_scores_lists_the_metrics_that_tasks_can_name() -> None:
-    assert {"exact_match": exact_match, "rouge_l": rouge_l} == SCORES
+    assert tuple(SCORES) == METRICS
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)

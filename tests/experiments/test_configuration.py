@@ -18,7 +18,10 @@ Make = Callable[..., Configuration]
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"benchmark": "glue"}, "benchmark: expected one of standard_cl, long_sequence, superni, digits, got 'glue'"),
+        (
+            {"benchmark": "glue"},
+            "benchmark: expected one of standard_cl, long_sequence, superni, trace, mmlu_pro, digits, got 'glue'",
+        ),
         ({"benchmark": ["superni"]}, r"benchmark: expected a text, got \['superni'\]"),
         ({"benchmark": "long_sequence"}, "data: expected the folder of the files of long_sequence"),
         ({"benchmark": "superni"}, "data: expected the folder of the files of superni"),

@@ -1,4 +1,4 @@
-"""The Standard CL and Long-sequence tasks from the Hugging Face Hub, through ``datasets``.
+"""The Standard CL and Long-sequence tasks and MMLU-Pro's domains from the Hugging Face Hub, through ``datasets``.
 
 The published files are samples of these data sets in prompts of their authors; this is our own mapping. Dev rows
 are cut from the training data, never from the test data, and test rows are those with public labels.
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .known import known_task
+from .mmlu_pro import HUB as MMLU_PRO
+from .mmlu_pro import LETTERS, domain_records, is_domain
 from .orders import canonical
-from .tasks import TextExample, TextTask
+from .tasks import SPLITS, TextExample, TextTask
 from .templates import choice_prompt
 
 
@@ -104,21 +106,27 @@ def read_hub_task(
 
     :param name: the task, in any spelling.
     :param load: what loads a data set, by default ``datasets.load_dataset``.
-    :param train_rows: training rows to keep, chosen at random, or None for all; the published files keep 1,000.
+    :param train_rows: training rows to keep, chosen at random, or None for all; the published files keep 1,000. A
+        domain of MMLU-Pro has the rows of its split, whatever this and the next say.
     :param eval_rows: dev and test rows to keep, each, or None for all test rows and a tenth of the training data.
         Dev rows are at most a tenth of the training data.
     :param seed: of the choice.
-    :raises ValueError: for a task that is not in :data:`HUB_SOURCES`, a number of rows below one, or a row that is
-        not what the mapping says.
+    :raises ValueError: for a task that is neither in :data:`HUB_SOURCES` nor a domain of MMLU-Pro, a number of rows
+        below one, or a row that is not what the mapping says.
     :raises ImportError: without ``datasets``.
     """
     source = HUB_SOURCES.get(canonical(name))
-    if source is None:
-        raise ValueError(f"data 'hub': expected one of {', '.join(HUB_SOURCES)}; got {name!r}. Give a folder instead")
+    if source is None and not is_domain(name):
+        raise ValueError(
+            f"data 'hub': expected one of {', '.join(HUB_SOURCES)}, or a domain of MMLU-Pro; got {name!r}. Give a "
+            "folder instead"
+        )
     for what, rows in (("train_rows", train_rows), ("eval_rows", eval_rows)):
         if rows is not None and rows < 1:
             raise ValueError(f"{what}: expected 1 or more, or None for all, got {rows}")
     load = load or _load_dataset()
+    if source is None:
+        return _read_domain(name, load)
     train = load(source.path, source.config, split="train").shuffle(seed=seed)
     test = load(source.path, source.config, split=source.test).shuffle(seed=seed)
     n_dev = len(train) // 10 if eval_rows is None else min(eval_rows, len(train) // 10)
@@ -131,6 +139,17 @@ def read_hub_task(
         test=_examples(source, canonical(name), test, range(n_test)),
         labels=source.labels,
     )
+
+
+def _read_domain(name: str, load: Callable[..., Any]) -> TextTask:
+    """Read a domain of MMLU-Pro, split as :mod:`~avalanche_aim.text.data.mmlu_pro` does."""
+    found = {canonical(d): s for d, s in domain_records(load(MMLU_PRO, split="test"), MMLU_PRO).items()}
+    if canonical(name) not in found:
+        raise ValueError(f"{MMLU_PRO}: expected the domain {name!r}, got {', '.join(found):.400}; the data set has "
+                         "changed on the Hub, give a folder instead")  # fmt: skip
+    rows = found[canonical(name)]
+    train, dev, test = (tuple(TextExample(row["prompt"], (row["answer"],)) for row in rows[split]) for split in SPLITS)
+    return TextTask(name, train, dev, test, LETTERS)
 
 
 def _load_dataset() -> Callable[..., Any]:

@@ -19,7 +19,7 @@ class KnownTask:
     """One task of the published benchmarks.
 
     :param closed: True for a closed label set, False for open generation.
-    :param metric: how answers are scored, "exact_match" or "rouge_l".
+    :param metric: how answers are scored, one of :data:`~avalanche_aim.text.data.tasks.METRICS`.
     :param kind: what its instruction asks for, a key of
         :data:`~avalanche_aim.text.data.templates.INSTRUCTIONS`, or None.
     :param labels: the label sets it has in published files, the usual one first, all in one order; empty where
@@ -121,9 +121,23 @@ _SUPERNI_CLOSED = {
 }
 _SUPERNI_OPEN = (2, 73, 181, 511, 591, 639, 748, 1290, 1510, 1572, 1590, 1729)
 
+# TRACE, as its evaluation code scores them (arXiv 2310.06762), but 20Minuten, which it scores by SARI. Its published
+# files differ in how they write labels, so these are left to the files.
+_TRACE = {
+    "cstance": _closed(None),
+    "fomc": _closed(None),
+    "numgluecm": KnownTask(False, "exact_match"),
+    "numglueds": KnownTask(False, "exact_match"),
+    "scienceqa": KnownTask(False, "first_letter"),
+    "meetingbank": KnownTask(False, "rouge_l"),
+    "py150": KnownTask(False, "edit_similarity"),
+    "20minuten": KnownTask(False, "rouge_l"),
+}
+
 KNOWN_TASKS: dict[str, KnownTask] = {
     **LONG_SEQUENCE_TASKS,
     **_SUPERNI_CLOSED,
     **{f"task{number:03d}": KnownTask(False, "rouge_l") for number in _SUPERNI_OPEN},
+    **_TRACE,
 }
-"""By canonical name: the 15 Long-sequence and the 15 SuperNI tasks."""
+"""By canonical name: the 15 Long-sequence, the 15 SuperNI and the 8 TRACE tasks."""

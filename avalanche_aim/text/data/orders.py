@@ -38,10 +38,28 @@ SUPERNI: dict[str, tuple[str, ...]] = {
 }
 """Orders 1 and 2 of the SuperNI tasks."""
 
+TRACE: dict[str, tuple[str, ...]] = {
+    "c-stance-first": _tasks("C-STANCE FOMC MeetingBank Py150 ScienceQA NumGLUE-cm NumGLUE-ds 20Minuten"),
+}
+"""Order 1 of TRACE (arXiv 2310.06762), that of its training scripts."""
+
+MMLU_PRO: dict[str, tuple[str, ...]] = {
+    "biology-first": _tasks(
+        "biology business chemistry computer-science economics engineering health history law math other philosophy "
+        "physics psychology"
+    ),
+}
+"""Order 1 of MMLU-Pro's domains: by name, since there is no published one."""
+
 # The shipped sample follows the same orders, each of its tasks in the place of the one it resembles.
 SAMPLE_TASKS = {"dbpedia": "entities", "amazon": "reviews", "yahoo": "questions", "agnews": "news"}
 
-_NAMED = {task for orders in (STANDARD_CL, LONG_SEQUENCE, SUPERNI) for tasks in orders.values() for task in tasks}
+_NAMED = {
+    task
+    for orders in (STANDARD_CL, LONG_SEQUENCE, SUPERNI, TRACE, MMLU_PRO)
+    for tasks in orders.values()
+    for task in tasks
+}
 
 _ALIASES = {"boolq": "boolqa", "sst": "sst2", "dbpedia14": "dbpedia", "agnewstopic": "agnews"}
 

@@ -68,7 +68,7 @@ class TaskSettings:
     :param kind: "closed" (its answers are a fixed set of labels) or "open".
     :param labels: its labels; it is closed then.
     :param renamed: the label that stands for an answer of the records.
-    :param metric: "exact_match" or "rouge_l".
+    :param metric: one of :data:`~avalanche_aim.text.data.tasks.METRICS`.
     :param instruction: what is asked, a line before each prompt; in place of a Definition and of our own templates.
     :param columns: the fields of its records.
     """
@@ -96,7 +96,7 @@ class TaskSettings:
             raise ValueError(f"{source}: expected some of {', '.join(names)}; got {given!r:.200}")
         for name, known in (("kind", KINDS), ("metric", METRICS)):
             if given.get(name) not in (None, *known):
-                raise ValueError(f"{source}, {name}: expected {' or '.join(known)}, got {given[name]!r:.80}")
+                raise ValueError(f"{source}, {name}: expected one of {', '.join(known)}, got {given[name]!r:.80}")
         instruction = given.get("instruction")
         if instruction is not None and (not isinstance(instruction, str) or not instruction.strip()):
             raise ValueError(f"{source}, instruction: expected a text that is not empty, got {instruction!r:.80}")

@@ -10,7 +10,7 @@ from ...rehearsal.sampling import balanced_choice
 from .known import known_task
 
 SPLITS = ("train", "dev", "test")
-METRICS = ("exact_match", "rouge_l")
+METRICS = ("exact_match", "rouge_l", "edit_similarity", "first_letter")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TextTask:
     :param dev: development examples, may be empty.
     :param test: test examples.
     :param labels: the closed set of answers, or None for open generation.
-    :param metric: how answers are scored, "exact_match" or "rouge_l".
+    :param metric: how answers are scored, one of :data:`METRICS`.
     :raises ValueError: for an empty train or test split, a prompt without text, or an answer that is not among the
         labels.
     """
@@ -51,7 +51,7 @@ class TextTask:
         _check_name(self.name)
         if self.metric not in METRICS:
             raise ValueError(
-                f"task {self.name!r:.80}: expected the metric {' or '.join(METRICS)}, got {self.metric!r:.80}"
+                f"task {self.name!r:.80}: expected one of the metrics {', '.join(METRICS)}, got {self.metric!r:.80}"
             )
         if self.labels is not None and not all(isinstance(label, str) for label in self.labels):
             raise ValueError(f"task {self.name!r:.80}: expected labels to be texts, got {list(self.labels)!r:.80}")
@@ -94,7 +94,7 @@ class TextTask:
         :param dev: likewise, may be empty.
         :param labels: the closed set of answers, None for open generation, or "auto" to find it in ``train``
             (:func:`closed_labels`).
-        :param metric: "exact_match" or "rouge_l"; by default the one that suits the task.
+        :param metric: one of :data:`METRICS`; by default the one that suits the task.
         :raises ValueError: for a pair that is none, or whatever :class:`TextTask` refuses.
         """
         _check_name(name)

@@ -12,7 +12,16 @@ from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 from avalanche.benchmarks.utils import DataAttribute, TaskAwareSupervisedClassificationDataset
 
 from ..data.layouts import SAMPLE, DataWarning, open_source, read_tasks
-from ..data.orders import LONG_SEQUENCE, SAMPLE_TASKS, STANDARD_CL, SUPERNI, canonical, resolve_order
+from ..data.orders import (
+    LONG_SEQUENCE,
+    MMLU_PRO,
+    SAMPLE_TASKS,
+    STANDARD_CL,
+    SUPERNI,
+    TRACE,
+    canonical,
+    resolve_order,
+)
 from ..data.tasks import SPLITS, TextTask
 from .answer_key import AnswerKey, Source
 from .cache import EncodingCache
@@ -69,7 +78,41 @@ def superni(
     return benchmark_from_files(names, tokenizer, data, **options)
 
 
-ORDERS = {"standard_cl": (STANDARD_CL, 1), "long_sequence": (LONG_SEQUENCE, 4), "superni": (SUPERNI, 1)}
+def trace(
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: Data | None = None, **options: Any
+) -> CLScenario:
+    """Build the TRACE benchmark (8 tasks of stance, meetings, code, science, arithmetic and German news).
+
+    :param order: 1, its name, a list of tasks, or one task.
+    :param tokenizer: the model's tokenizer.
+    :param data: the folder of its files, ``<Dataset>/{train,eval,test}.json``.
+    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    """
+    names, data = _files("trace", order, data)
+    return benchmark_from_files(names, tokenizer, data, **options)
+
+
+def mmlu_pro(
+    order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: Data | None = None, **options: Any
+) -> CLScenario:
+    """Build MMLU-Pro as a stream of its 14 domains, split by :mod:`~avalanche_aim.text.data.mmlu_pro`.
+
+    :param order: 1, its name, a list of domains ("computer-science"), or one domain.
+    :param tokenizer: the model's tokenizer.
+    :param data: a folder with its files, or "hub".
+    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    """
+    names, data = _files("mmlu_pro", order, data)
+    return benchmark_from_files(names, tokenizer, data, **options)
+
+
+ORDERS = {
+    "standard_cl": (STANDARD_CL, 1),
+    "long_sequence": (LONG_SEQUENCE, 4),
+    "superni": (SUPERNI, 1),
+    "trace": (TRACE, 1),
+    "mmlu_pro": (MMLU_PRO, 1),
+}
 """Name of a benchmark → its orders, and the number of the first."""
 
 
@@ -78,7 +121,7 @@ def benchmark_tasks(
 ) -> list[TextTask]:
     """Read the tasks of a benchmark as text, for models of any kind.
 
-    :param benchmark: "standard_cl", "long_sequence" or "superni".
+    :param benchmark: a name of :data:`ORDERS`.
     :param order: as for the function of that name.
     :param data: likewise.
     :param options: those of :func:`benchmark_from_files`, but ``max_prompt_tokens`` and ``cache``; ``tokenizer`` where
@@ -94,7 +137,7 @@ def orders_asked(benchmark: str, orders: Sequence[str], data: Data | None) -> tu
     Several words that are tasks, none the number or name of an order, are one order together. Where none is asked for,
     the benchmark's first is meant, or, for a folder that holds none of its tasks, all tasks of the folder.
 
-    :param benchmark: "standard_cl", "long_sequence" or "superni".
+    :param benchmark: a name of :data:`ORDERS`.
     :param orders: what was asked for, in words.
     :param data: where the tasks are.
     """

@@ -129,8 +129,14 @@ def test_a_benchmark_and_an_inspection_take_them_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"reviews": {"kind": "maybe"}}, r"task_settings, task 'reviews', kind: expected closed or open, got 'maybe'"),
-        ({"reviews": {"metric": "f1"}}, "metric: expected exact_match or rouge_l, got 'f1'"),
+        (
+            {"reviews": {"kind": "maybe"}},
+            r"task_settings, task 'reviews', kind: expected one of closed, open, got 'maybe'",
+        ),
+        (
+            {"reviews": {"metric": "f1"}},
+            "metric: expected one of exact_match, rouge_l, edit_similarity, first_letter, got 'f1'",
+        ),
         ({"reviews": {"instruction": " "}}, "instruction: expected a text"),
         ({"reviews": {"labels": []}}, "labels: expected a list of texts"),
         ({"reviews": {"labels": ["a", "a"]}}, "expected each label once"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .aimmerging import AIMMergingLayout
 from .layout import Layout
+from .mmlu_pro import MMLUProLayout
 from .natural_instructions import NaturalInstructionsLayout
 from .olora import OLoRALayout
 from .plain import PlainLayout
@@ -17,6 +18,7 @@ LAYOUTS: list[Layout] = [
     OLoRALayout(),
     NaturalInstructionsLayout(),
     TRACELayout(),
+    MMLUProLayout(),
     PlainLayout(),
 ]
 """All layouts, in the order in which they are tried: the last fits almost anything."""

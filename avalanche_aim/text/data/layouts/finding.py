@@ -118,14 +118,15 @@ def first_character(folder: Path, pattern: str) -> str:
     return "[" if counts["["] > counts["{"] else "{" if paths else ""
 
 
-def file_start(path: Path) -> str:
+def file_start(path: Path, size: int = 200) -> str:
     """Return the first characters of a file; none where it can't be read, because reading it later says why.
 
     :param path: the file.
+    :param size: how many bytes are read.
     """
     try:
         with path.open("rb") as file:
-            return file.read(200).decode("utf-8", errors="replace")
+            return file.read(size).decode("utf-8", errors="replace")
     except OSError:
         return ""
 

@@ -12,7 +12,8 @@ Splits = dict[str, tuple[TextExample, ...]]
 
 
 def task_labels(files: TaskFiles, splits: Splits) -> tuple[str, ...] | None:
-    """Find the labels of a task: as its settings say, from ``labels.json``, from its training answers, or None.
+    """Find the labels of a task: as its settings say, by its layout, from ``labels.json``, from its
+    training answers, or None.
 
     :param files: its files.
     :param splits: its examples.
@@ -23,6 +24,8 @@ def task_labels(files: TaskFiles, splits: Splits) -> tuple[str, ...] | None:
         return settings.labels
     if settings.kind == "open" or (settings.kind is None and known and not known.closed):
         return None
+    if files.answers is not None:
+        return files.answers
     if files.labels is not None:
         used = {example.answer for split in SPLITS for example in splits[split]}
         return labels_as_used(files.name, read_labels(files.labels), used)

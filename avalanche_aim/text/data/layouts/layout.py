@@ -22,6 +22,7 @@ class TaskFiles:
     :param settings: what the user says of it.
     :param tokenizer: the model's, or None; chats need it.
     :param unused: the fields of its records that were not used, found while reading.
+    :param answers: its labels, where the layout knows them without a file.
     """
 
     name: str
@@ -31,6 +32,7 @@ class TaskFiles:
     settings: TaskSettings = field(default_factory=TaskSettings)
     tokenizer: Any = None
     unused: set[str] = field(default_factory=set)
+    answers: tuple[str, ...] | None = None
 
     def place(self, split: str) -> Path | str:
         """Say where a split is, for error messages.

@@ -24,5 +24,5 @@ class TRACELayout(Layout):
         return folder_tasks(folder, "*")
 
     def note(self, folder: Path) -> str | None:
-        """TRACE's own tables use measures that this library has not."""
-        return "TRACE scores 20Minuten by SARI and Py150 by edit similarity; here open answers are scored by ROUGE-L"
+        """One of TRACE's tables uses a measure that this library has not."""
+        return "TRACE scores 20Minuten by SARI, which needs the source text; here it is scored by ROUGE-L"
