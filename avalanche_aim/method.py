@@ -4,7 +4,7 @@ from typing import Any
 
 from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan
 from .merging import preset as preset_named
-from .rehearsal import Rehearsal
+from .rehearsal import REHEARSALS, Rehearsal
 from .rehearsal.memory import RehearsalMemory
 
 
@@ -53,7 +53,7 @@ class Method:
     ) -> None:
         super().__init__()
         make = preset_named(preset).make
-        self.rehearsal: Rehearsal | None = make("rehearsal", rehearsal, Rehearsal)
+        self.rehearsal: Rehearsal | None = make("rehearsal", rehearsal, REHEARSALS)
         self.memory = self._prepare(memory, seed)
         self.controller = MergeController(
             make("schedule", schedule),

@@ -13,12 +13,13 @@ from .rules import Dare, Rule, Ties, interpolate, merge_
 from .schedules import (
     AdaptiveInterval,
     FixedInterval,
+    ModelTime,
     OncePerTask,
     RandomInterval,
     ReferenceInterval,
     Schedule,
 )
-from .signals import Activations, ForgettingSignal, LearningSignal
+from .signals import Activations, ForgettingSignal, GradientAngle, LearningSignal
 from .slow_weights import ExponentialAverage, SlowWeights, TailAverage
 from .task_vectors import TaskVector, kept_share, movement, restore_, snapshot
 from .weights import FixedWeights, GroupedWeights, ReferenceWeights, SignalWeights, Weighting
@@ -38,6 +39,7 @@ __all__ = [
     "FixedInterval",
     "FixedWeights",
     "ForgettingSignal",
+    "GradientAngle",
     "GroupedWeights",
     "History",
     "IterativeMerging",
@@ -45,6 +47,7 @@ __all__ = [
     "Merge",
     "MergeController",
     "MergeRecord",
+    "ModelTime",
     "MonitorRecord",
     "Observation",
     "OncePerTask",

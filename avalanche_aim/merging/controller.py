@@ -105,7 +105,7 @@ class MergeController:
 
     def watch(self) -> bool:
         """Whether the historical loss of the iteration that has just passed is to be taken."""
-        return self.plan.next()
+        return self.forgetting.monitors and self.plan.next()
 
     def observe(self, historical_loss: float | None = None, **measures: float | Callable[[], float]) -> str | None:
         """Let one iteration pass.
@@ -124,8 +124,9 @@ class MergeController:
             historical_loss,
             **measures,
         )
-        if historical_loss is not None:
+        if historical_loss is not None or not self.forgetting.monitors:
             self.forgetting.update(observation)
+        if historical_loss is not None:
             self.plan.update(historical_loss, self.forgetting)
         return self.schedule.due(observation)
 
@@ -134,12 +135,15 @@ class MergeController:
         self.iteration += 1
         self.elapsed += 1
 
-    def merge(self, movement: float, reason: str, names: Sequence[str] = ("",)) -> Decision:
+    def merge(
+        self, movement: float, reason: str, names: Sequence[str] = ("",), progress: float | None = None
+    ) -> Decision:
         """Decide everything about the merge that is due, and begin the next interval.
 
         :param movement: Σ_i |τ_new,i| since the previous merge.
         :param reason: why the merge is due.
         :param names: of the trainable weights.
+        :param progress: the share of the experience's iterations that have passed, or None where it is not known.
         :return: the decision.
         """
         due = DueMerge(
@@ -152,6 +156,7 @@ class MergeController:
             learning=self.learning,
             forgetting=self.forgetting,
             names=names,
+            progress=progress,
         )
         signal = self.learning.update(due)
         coefficients = per_weight(self.weights(due), len(names))

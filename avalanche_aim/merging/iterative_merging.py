@@ -232,12 +232,18 @@ class IterativeMerging:
                 whole(torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]))
             ),
         }
+        if (progress := self._progress(engine)) is not None:
+            measures["progress"] = lambda: progress
         if self._measures_steps:
             measures["step_length"] = lambda: length(weights, self._step_start)
         if self.rehearsal is not None:
             measures["held_out_loss"] = lambda: self.rehearsal.held_out_loss(engine)
+            measures["rehearsed_cosine"] = lambda: self.rehearsal.rehearsed_cosine
             measures["gradient_cosine"] = lambda: self.rehearsal.gradient_cosine(engine, weights)
         return {name: partial(_agreed, engine, measure) for name, measure in measures.items()}
+
+    def _progress(self, engine: Engine) -> float | None:
+        return min(1.0, self._iteration / engine.iterations) if engine.iterations else None
 
     def _merge(self, engine: Engine, reason: str) -> None:
         weights = self.weights
@@ -245,7 +251,7 @@ class IterativeMerging:
         if not math.isfinite(moved):
             self._roll_back(engine)
             return
-        decision = self.controller.merge(moved, reason, list(self.named))
+        decision = self.controller.merge(moved, reason, list(self.named), self._progress(engine))
         fused = self._fusion.merge(engine, weights, self._rollback.previous, decision)
         if fused.culprit is not None:
             self.recorder.warn_once(

@@ -4,6 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+REMEDIES = {
+    "step_length": "a part with needs = ('step_length',)",
+    "progress": "an experience whose number of iterations is known",
+}
+
 
 class Observation:
     """One iteration. What costs something is measured when it is asked for, and only once.
@@ -44,6 +49,11 @@ class Observation:
         return self._measure("training_loss")
 
     @property
+    def progress(self) -> float:
+        """The share of the experience's iterations that have passed, in (0, 1]."""
+        return self._measure("progress")
+
+    @property
     def held_out_loss(self) -> float:
         """The loss of a batch of held-out memory rows: one pass without gradient."""
         return self._measure("held_out_loss")
@@ -68,9 +78,14 @@ class Observation:
         """cos(g_task, g_memory): one memory batch, forward and backward."""
         return self._measure("gradient_cosine")
 
+    @property
+    def rehearsed_cosine(self) -> float:
+        """cos(g_task, g_memory) at the last merge, of its training batch and its first memory batch; no pass."""
+        return self._measure("rehearsed_cosine")
+
     def _measure(self, name: str) -> float:
         if name not in self._measures:
-            remedy = "a part with needs = ('step_length',)" if name == "step_length" else "a training with a memory"
+            remedy = REMEDIES.get(name, "a training with a memory")
             raise ValueError(f"an observation was asked for its {name}, which is not measured here: it takes {remedy}")
         value = self._measures[name]
         if callable(value):
@@ -91,6 +106,7 @@ class DueMerge:
     :param learning: the learning signal; weightings and schedules see it with this merge included.
     :param forgetting: the forgetting signal of the interval that ends.
     :param names: the names of the trainable weights, in their order.
+    :param progress: the share of the experience's iterations that have passed; None where nobody knows how many it has.
     """
 
     experience: int
@@ -102,3 +118,4 @@ class DueMerge:
     learning: Any
     forgetting: Any
     names: Sequence[str] = ()
+    progress: float | None = None

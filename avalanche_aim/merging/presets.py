@@ -12,13 +12,14 @@ from .controller import MergeController
 from .diagnosis import Diagnosis
 from .rehearsal_plan import RehearsalPlan
 from .rules import RULES
-from .schedules import SCHEDULES, AdaptiveInterval, ReferenceInterval, Schedule
-from .signals import Activations, ForgettingSignal, LearningSignal
+from .schedules import SCHEDULES, AdaptiveInterval, ModelTime, ReferenceInterval, Schedule
+from .signals import FORGETTING, Activations, ForgettingSignal, GradientAngle, LearningSignal
 from .slow_weights import SLOW_WEIGHTS, SlowWeights
 from .weights import WEIGHTINGS, ReferenceWeights, SignalWeights
 
 KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "schedule": SCHEDULES,
+    "forgetting": FORGETTING,
     "weights": WEIGHTINGS,
     "rule": RULES,
     "slow": SLOW_WEIGHTS,
@@ -69,28 +70,31 @@ class Preset:
     slow: None = None
     diagnosis: Part = Part(Diagnosis)
 
-    def make(self, part: str, given: Any = UNCHANGED, kind: Callable[..., Any] | None = None) -> Any:
+    def make(self, part: str, given: Any = UNCHANGED, kinds: Mapping[str, Any] | None = None) -> Any:
         """Make a part.
 
         :param part: its name.
         :param given: a dict of changes to the preset's own part, ``{"name": …}`` or a name for one of another kind, or
             the part itself.
-        :param kind: what makes the part, where the preset knows its settings alone.
+        :param kinds: what makes the part, by name, where the preset knows its settings alone; the first unless named.
         :raises ValueError: for an unknown name or setting.
         :raises TypeError: for an object that is no such part.
         """
         if given is None and part in ("rehearsal", "slow"):
             return None
+        own = getattr(self, part)
+        if kinds is not None:
+            settings = dict(own)
+            own = Part(_kind_named(part, settings.pop("name", next(iter(kinds))), kinds), settings)
         if not isinstance(given, str | Mapping):
-            expected, example = (kind, "Rehearsal()") if kind is not None else EXPECTED[part]
-            if not (callable(given) if expected is Callable else isinstance(given, expected)):  # type: ignore[arg-type]
+            first = next(iter((kinds or {}).values()), None)
+            expected, example = (first, f"{first.__name__}()") if first is not None else EXPECTED[part]
+            if not (callable(given) if expected is Callable else isinstance(given, expected)):
                 raise TypeError(f"{part}: expected {example}, a dict of settings or a name, got {given!r:.200}")
             return given
-        own = getattr(self, part)
-        own = Part(kind, own) if kind is not None else own
         changes = {"name": given} if isinstance(given, str) else dict(given)
         if "name" in changes:
-            own = Part(_kind_named(part, changes.pop("name")))
+            own = Part(_kind_named(part, changes.pop("name"), kinds or KINDS.get(part, {})))
         if own is None:
             if changes:
                 raise ValueError(f"{part}: expected a name of {', '.join(KINDS[part])} beside {sorted(changes)}")
@@ -122,6 +126,14 @@ _PAPER = Preset(
     rehearsal={"ratio": 1.0, "optimizer": "own", "monitor": "eval"},
 )
 
+# The paper's losses of rehearsed texts say nothing of forgetting, and what is left unmerged at a task's end
+# overwrites the past (docs/results.md).
+_SETTLED = replace(
+    _PAPER,
+    schedule=Part(AdaptiveInterval, {"merges_at_end": True}),
+    rehearsal={**_PAPER.rehearsal, "monitor_every": None},
+)
+
 PRESETS: dict[str, Preset] = {
     "paper": _PAPER,
     # A fifth of the memory iterations, four times as long: shorter ones leave merges to undo training, and smaller
@@ -137,13 +149,7 @@ PRESETS: dict[str, Preset] = {
             "relax_below": 0.5,
         },
     ),
-    # The paper's losses of rehearsed texts say nothing of forgetting, and what is left unmerged at a task's end
-    # overwrites the past (docs/results.md).
-    "settled": replace(
-        _PAPER,
-        schedule=Part(AdaptiveInterval, {"merges_at_end": True}),
-        rehearsal={**_PAPER.rehearsal, "monitor_every": None},
-    ),
+    "settled": _SETTLED,
     "reference": Preset(
         schedule=Part(ReferenceInterval),
         weights=Part(ReferenceWeights),
@@ -151,6 +157,13 @@ PRESETS: dict[str, Preset] = {
         forgetting=Part(ForgettingSignal, {"factor": 2.0, "extra_losses": 1}),
         rehearsal={"per": "planned", "optimizer": "shared", "max_grad_norm": 1.0, "monitor": "train"},
     ),
+    "held-out": replace(
+        _SETTLED,
+        forgetting=Part(ForgettingSignal, {"factor": 2.0, "floor": 0.1}),
+        rehearsal={"name": "held-out", "hold_out": 0.25},
+    ),
+    "angle": replace(_SETTLED, forgetting=Part(GradientAngle)),
+    "model-time": replace(_SETTLED, schedule=Part(ModelTime, {"merges_at_end": True})),
 }
 
 
@@ -165,8 +178,7 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def _kind_named(part: str, name: Any) -> Callable[..., Any]:
-    kinds = KINDS.get(part, {})
+def _kind_named(part: str, name: Any, kinds: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
     if name not in kinds:
         there = f"one of {', '.join(kinds)}" if kinds else "settings or an object, since it has one kind only"
         raise ValueError(f"{part}: expected {there}, got the name {name!r}")
@@ -174,8 +186,7 @@ def _kind_named(part: str, name: Any) -> Callable[..., Any]:
 
 
 def _make(part: str, kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
-    parameters = signature(kind).parameters.values()
-    known = [p.name for p in parameters if p.kind is not Parameter.VAR_KEYWORD]
+    known = _settings_of(kind)
     if unknown := sorted(settings.keys() - set(known)):
         there = f"some of {', '.join(known)}" if known else "no setting"
         raise ValueError(f"{part}: expected {there}, got {', '.join(map(str, unknown))}")
@@ -183,3 +194,14 @@ def _make(part: str, kind: Callable[..., Any], settings: Mapping[str, Any]) -> A
         return kind(**settings)
     except TypeError as error:
         raise ValueError(f"{part}: {error}") from error
+
+
+def _settings_of(kind: Any) -> list[str]:
+    """Name the settings of a kind, and those that it hands on to its base."""
+    names: list[str] = []
+    for owner in getattr(kind, "__mro__", (kind,)):
+        parameters = signature(owner).parameters.values()
+        names += [p.name for p in parameters if p.kind is not Parameter.VAR_KEYWORD]
+        if all(p.kind is not Parameter.VAR_KEYWORD for p in parameters):
+            break
+    return list(dict.fromkeys(names))

@@ -87,6 +87,8 @@ class Rehearsal:
         self.seed = seed
         self._rows: dict[str, torch.Generator] = {}
         self._noise: dict[str, RandomStream] = {}
+        self.rehearsed_cosine = 0.0
+        """cos(g_task, g_memory) of the first memory batch of the last fine-tuning; 0 before any."""
         self._monitor_limit: int | None = None
         self._micro_batch: int | None = None
 
@@ -145,10 +147,18 @@ class Rehearsal:
         :param iterations: optimizer steps to take.
         :return: the loss of each step, taken before it, without the penalty.
         """
+        training: list[Tensor | None] | None = [w.grad for w in weights]
+
+        def gradients() -> Tensor:
+            nonlocal training
+            loss = self._gradients(engine, weights, "rehearsed")
+            if training is not None:
+                self.rehearsed_cosine = cosine(training, [w.grad for w in weights])
+                training = None
+            return loss
+
         with self._noise["rehearsed"].on(engine.device), kept_buffers(engine.model), engine.kept():
-            return self.fine_tuning.run(
-                engine.optimizer, weights, lambda: self._gradients(engine, weights, "rehearsed"), iterations
-            )
+            return self.fine_tuning.run(engine.optimizer, weights, gradients, iterations)
 
     def gradient_cosine(self, engine: Engine, weights: list[Tensor]) -> float:
         """The cosine between the training batch's gradient and that of a memory batch.
@@ -191,6 +201,7 @@ class Rehearsal:
             "rows": {name: generator.get_state() for name, generator in self._rows.items()},
             "noise": {name: stream.state_dict() for name, stream in self._noise.items()},
             "limits": [self._monitor_limit, self._micro_batch],
+            "rehearsed_cosine": self.rehearsed_cosine,
             "fine_tuning": self.fine_tuning.state_dict(weights),
         }
 
@@ -204,6 +215,7 @@ class Rehearsal:
             self._rows[name].set_state(state["rows"][name])
             self._noise[name].load_state_dict(state["noise"][name])
         self._monitor_limit, self._micro_batch = state["limits"]
+        self.rehearsed_cosine = state["rehearsed_cosine"]
         self.fine_tuning.load_state_dict(state["fine_tuning"], weights)
 
     def _watched_loss(self, engine: Engine, stream: str, rows: Sequence[int]) -> float:

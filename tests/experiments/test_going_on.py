@@ -13,6 +13,7 @@ from avalanche_aim.experiments.cost import CostMeter
 from avalanche_aim.experiments.progress import Progress
 
 STRATEGIES = ("aim", "averaging", "joint", "cumulative")
+VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time")
 RIVALS = ("mix-replay", "mer", "sure", "forever", "wsc", "magmax", "slao")
 
 
@@ -49,12 +50,13 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[Comparison, int], None
 
 
 @pytest.mark.parametrize(
-    "name", ["aim", *(pytest.param(name, marks=pytest.mark.slow) for name in (*STRATEGIES[1:], *RIVALS))]
+    "name", ["aim", *(pytest.param(name, marks=pytest.mark.slow) for name in (*STRATEGIES[1:], *VARIANTS, *RIVALS))]
 )
 def test_it_ends_as_one_that_was_not_interrupted(
     name: str, configuration: Callable[..., Configuration], cut_off: Callable[..., None], tmp_path: Path
 ) -> None:
-    options = {"forever": {"calibration": 1}} if name == "forever" else {}
+    short: dict[str, Any] = {"forever": {"calibration": 1}, "aim-model-time": {"schedule": {"calibration": 1}}}
+    options = {name: short[name]} if name in short else {}
     asked = configuration(strategies=(name,), epochs=2, options=options)
     every = Checkpoints(every=1)
     whole = Comparison(asked, tmp_path / "whole", every)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from avalanche_aim import RehearsalMemory
 from avalanche_aim.experiments.rivals import named
 from avalanche_aim.experiments.rivals.evaluated import EvaluatedWeights
-from avalanche_aim.experiments.rivals.forever import ModelTime, StrengthenedRehearsal
+from avalanche_aim.experiments.rivals.forever import StrengthenedRehearsal
 from avalanche_aim.experiments.rivals.magmax import MagMax
 from avalanche_aim.experiments.rivals.slao import SLAO, orthogonal_rows
 from avalanche_aim.experiments.rivals.sure import SurprisingMemory
 from avalanche_aim.experiments.rivals.wsc import WeightSpaceConsolidation, reset_, score
-from avalanche_aim.merging import ExponentialAverage, Observation
+from avalanche_aim.merging import ExponentialAverage, ModelTime, Observation
 from avalanche_aim.training.plain_loop import PlainLoop
 
 

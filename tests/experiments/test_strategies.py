@@ -36,8 +36,10 @@ from avalanche_aim.merging import (
 )
 from avalanche_aim.text import TextTask
 
+VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time")
 MERGING = (
     "aim",
+    *VARIANTS,
     "aim-settled",
     "aim-reference",
     "aim-economical",

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from views import merged, observed
 
-from avalanche_aim.merging import PRESETS, Activations, ForgettingSignal, LearningSignal
+from avalanche_aim.merging import (
+    PRESETS,
+    Activations,
+    FixedInterval,
+    FixedWeights,
+    ForgettingSignal,
+    GradientAngle,
+    LearningSignal,
+    MergeController,
+    Observation,
+)
 
 LOSSES = st.lists(st.floats(0, 10), max_size=40)
 
@@ -120,6 +130,29 @@ def test_the_threshold_is_the_factor_times_the_mean_of_the_collected_losses(pres
     assert signal.threshold == pytest.approx(2.0 * sum(losses) / len(losses))
 
 
+def test_below_the_floor_no_loss_is_an_activation():
+    signal = ForgettingSignal(2.0, floor=0.5)
+    signal.start(3)
+    assert [signal.update(observed(loss)) for loss in (0.01, 0.01, 0.4, 0.5)] == ["collecting"] * 2 + [
+        "quiet",
+        "active",
+    ]
+
+
+def test_above_the_floor_the_threshold_is_what_it_is_without():
+    signal = ForgettingSignal(2.0, floor=0.5)
+    signal.start(3)
+    for loss in (1.0, 2.0):
+        signal.update(observed(loss))
+    assert signal.threshold == 3.0
+
+
+@pytest.mark.parametrize("floor", [-0.1, float("inf"), float("nan")])
+def test_a_floor_that_is_no_loss_is_refused(floor):
+    with pytest.raises(ValueError, match="floor: expected a loss of 0 or more"):
+        ForgettingSignal(floor=floor)
+
+
 def test_later_losses_leave_the_threshold_alone():
     signal = forgetting("paper", 3)
     for loss in (1.0, 3.0, 100.0, 0.0):
@@ -227,7 +260,9 @@ def test_a_saved_state_is_not_changed_by_going_on():
     assert state == {"values": [1, 2]}
 
 
-@pytest.mark.parametrize("signal", [LearningSignal(), ForgettingSignal()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "signal", [LearningSignal(), ForgettingSignal(), GradientAngle()], ids=lambda s: type(s).__name__
+)
 @pytest.mark.parametrize("change", ["missing", "unknown"])
 def test_a_state_with_wrong_names_is_refused(signal, change):
     state = signal.state_dict()
@@ -237,3 +272,50 @@ def test_a_state_with_wrong_names_is_refused(signal, change):
         state["surplus"] = 1
     with pytest.raises(ValueError, match=f"{type(signal).__name__} expected the state"):
         signal.load_state_dict(state)
+
+
+# Signals that need no historical loss
+
+
+def test_no_historical_loss_is_taken_for_a_signal_that_reads_none():
+    signal = GradientAngle()
+    controller = MergeController(FixedInterval(3), FixedWeights(), LearningSignal(), signal)
+    controller.start()
+    for _ in range(6):
+        assert not controller.watch()
+        if controller.observe(rehearsed_cosine=-1.0):
+            controller.merge(1.0, "interval")
+    assert controller.merges == 2
+    assert signal.activations == 0
+
+
+def angle(*cosines: float, window: int = 5) -> GradientAngle:
+    """Let a task pass with a merge every two iterations, each with one of these cosines."""
+    signal = GradientAngle(window=window)
+    for iteration in range(1, 2 * len(cosines) + 2):
+        elapsed = 1 + (iteration - 1) % 2
+        measures = {"rehearsed_cosine": cosines[iteration // 2 - 1]} if iteration > 1 and elapsed == 1 else {}
+        signal.update(Observation(1, iteration, elapsed, None, signal, **measures))
+    return signal
+
+
+def test_conflict_is_the_share_of_merges_whose_gradients_pointed_against_each_other():
+    assert angle(0.5, -0.5, -0.1, 0.0).share_active == 0.5
+    assert angle(0.5, -0.5, -0.1, 0.0, window=2).share_active == 0.5
+    assert angle(0.5, -0.5, -0.1, window=2).share_active == 1.0
+
+
+def test_before_any_merge_there_is_no_conflict_and_a_new_task_begins_without():
+    signal = angle(-1.0, -1.0)
+    assert (GradientAngle().share_active, signal.share_active, signal.status) == (0.0, 1.0, "active")
+    signal.update(Observation(2, 1, 1, None, signal))
+    assert (signal.share_active, signal.status) == (0.0, "quiet")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"bound": 1.5}, r"bound: expected a cosine in \[-1, 1\], got 1.5"), ({"window": 0}, "window: expected 1 merge")],
+)
+def test_an_angle_out_of_range_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        GradientAngle(**settings)

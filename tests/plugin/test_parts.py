@@ -186,6 +186,33 @@ def test_a_forgetting_signal_of_ones_own_decides_when_to_merge(train):
     assert {m.reason for m in plugin.history.merges} == {"forgetting"}
 
 
+def test_the_cosine_of_a_merge_is_that_of_its_two_gradients_and_costs_no_pass(train, linear):
+    looking = Looking("rehearsed_cosine")
+    looking.due = lambda observation, look=looking.due: (
+        look(observation) or ("now" if observation.elapsed == ITERATIONS else None)
+    )
+    plugin = merging(looking, memory=RehearsalMemory(4), rehearsal={"batch_size": 4, "monitor_every": None})
+    gradients, passes = [], []
+
+    class Watch(Snapshots):
+        def after_training_iteration(self, strategy, **kwargs):
+            gradients.append([w.grad.clone() for w in strategy.model.parameters()])
+
+    def before_fine_tuning(engine, weights, iterations, tune=plugin.rehearsal.fine_tune):
+        x, y = next(iter(torch.utils.data.DataLoader(plugin.memory.buffer, batch_size=len(plugin.memory))))[:2]
+        loss = nn.functional.cross_entropy(engine.model(x), y)
+        memory = torch.autograd.grad(loss, weights)
+        one, other = (torch.cat([g.flatten() for g in side]) for side in (gradients[-1], memory))
+        passes.append(float(nn.functional.cosine_similarity(one, other, dim=0)))
+        return tune(engine, weights, iterations)
+
+    plugin.rehearsal.fine_tune = before_fine_tuning
+    train(Watch(), plugin, model=linear, epochs=6)
+    seen = [cosine for (cosine,) in looking.seen]
+    assert seen[:ITERATIONS] == [0.0] * ITERATIONS
+    assert seen[ITERATIONS] == pytest.approx(passes[0], abs=1e-5)
+
+
 # Merging at the end
 
 

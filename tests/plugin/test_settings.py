@@ -163,7 +163,11 @@ def test_an_object_that_is_no_such_part_is_refused(part, given, expected):
         ("learning", {"windw": 3}, "learning: expected some of window, divided_by, got windw"),
         ("learning", "trend", "learning: expected settings or an object, since it has one kind only"),
         ("forgetting", {"factor": 0.0}, "factor: expected a positive multiple"),
-        ("schedule", "", "schedule: expected one of adaptive, reference, fixed, random, once, got the name ''"),
+        (
+            "schedule",
+            "",
+            "schedule: expected one of adaptive, reference, fixed, random, once, model-time, got the name ''",
+        ),
         ("schedule", {"name": "once", "n": 3}, "schedule: expected no setting, got n"),
         ("rule", "tis", "rule: expected one of interpolate, ties, dare, got the name 'tis'"),
         ("rule", {"density": 0.5}, "rule: expected no setting, got density"),

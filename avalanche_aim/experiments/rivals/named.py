@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from avalanche.training.plugins import ReplayPlugin
 
 from ...distributed import world_size
-from ...merging import ExponentialAverage
+from ...merging import ExponentialAverage, ModelTime
 from ...plugin import AIMMergingPlugin
 from .evaluated import EvaluatedWeights
-from .forever import ModelTime, StrengthenedRehearsal
+from .forever import StrengthenedRehearsal
 from .magmax import MagMax
 from .mix_replay import MixReplay
 from .slao import SLAO

@@ -2,6 +2,7 @@
 
 from .adaptive import AdaptiveInterval
 from .fixed import FixedInterval
+from .model_time import ModelTime
 from .once import OncePerTask
 from .random import RandomInterval
 from .reference import ReferenceInterval
@@ -13,6 +14,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "fixed": FixedInterval,
     "random": RandomInterval,
     "once": OncePerTask,
+    "model-time": ModelTime,
 }
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "AdaptingSchedule",
     "AdaptiveInterval",
     "FixedInterval",
+    "ModelTime",
     "OncePerTask",
     "RandomInterval",
     "ReferenceInterval",

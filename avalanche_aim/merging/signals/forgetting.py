@@ -1,5 +1,6 @@
 """The forgetting signal: how much is being forgotten. Source: arXiv 2509.17348, forgetting signal."""
 
+import math
 from fractions import Fraction
 from typing import ClassVar
 
@@ -14,6 +15,8 @@ class Activations(Stateful):
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("threshold", "compared", "activations", "status")
+    monitors: ClassVar[bool] = True
+    """Whether it reads the historical loss. One that does not is updated after every iteration, and none is taken."""
 
     def __init__(self) -> None:
         self.start(None)
@@ -68,7 +71,8 @@ class ForgettingSignal(Activations):
     :param collected_share: the part of the interval that sets the threshold (two thirds in the paper):
         ⌊share · S⌋ losses, at least one.
     :param extra_losses: losses collected beyond that share. The published code collects one more.
-    :raises ValueError: for a factor that is not positive or a share outside (0, 1].
+    :param floor: a loss below which nothing is an activation: a multiple of nearly nothing is noise.
+    :raises ValueError: for a factor that is not positive, a share outside (0, 1] or a floor that is negative.
     """
 
     STATE = ("collected", "needed", *Activations.STATE)
@@ -78,12 +82,15 @@ class ForgettingSignal(Activations):
         factor: float = 2.0,
         collected_share: Fraction | float = Fraction(2, 3),
         extra_losses: int = 0,
+        floor: float = 0.0,
     ) -> None:
         if not factor > 0:
             raise ValueError(f"factor: expected a positive multiple of the mean historical loss, got {factor}")
         if not 0 < collected_share <= 1:
             raise ValueError(f"collected_share: expected a share in (0, 1], got {collected_share}")
-        self.factor = factor
+        if not 0 <= floor < math.inf:
+            raise ValueError(f"floor: expected a loss of 0 or more, got {floor}")
+        self.factor, self.floor = factor, floor
         # A fraction keeps ⌊2/3 · S⌋ exact for every S, where a float may fall just short of an integer.
         self.collected_share = Fraction(collected_share).limit_denominator(1000)
         self.extra_losses = extra_losses
@@ -115,6 +122,6 @@ class ForgettingSignal(Activations):
             return self.count(value >= self.threshold)
         self.collected.append(value)
         if len(self.collected) == self.needed:
-            self.threshold = self.factor * sum(self.collected) / len(self.collected)
+            self.threshold = max(self.floor, self.factor * sum(self.collected) / len(self.collected))
         self.status = "collecting"
         return self.status
