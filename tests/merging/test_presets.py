@@ -50,5 +50,5 @@ def test_every_use_of_a_preset_makes_a_schedule_of_its_own(name):
 
 
 def test_an_unknown_preset_is_refused_with_the_known_names():
-    with pytest.raises(ValueError, match=r"preset: expected one of \['angle', .*'reference'\], got 'papre'"):
+    with pytest.raises(ValueError, match=r"preset: expected one of \['angle', .*'settled'\], got 'papre'"):
         preset("papre")
