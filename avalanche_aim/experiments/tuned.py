@@ -12,7 +12,7 @@ from ..storage.records import record
 FORMAT = 1
 FREE = (
     *("learning_rate", "tuned", "stream", "device", "precision", "eval_per_task", "eval_batch_size"),
-    *("micro_batch_size", "gradient_checkpointing", "compile"),
+    *("micro_batch_size", "gradient_checkpointing", "compile", "general", "general_every", "general_limit"),
 )
 """Settings in which a comparison may differ from the tuning that it uses."""
 

@@ -40,7 +40,7 @@ class Tuning:
     :param own: whether the second step is taken.
     :param extend: how often the grid may grow.
     :param checkpoints: when unfinished runs are saved.
-    :raises ValueError: for an empty grid, a rate that is not positive, or a stream other than "dev".
+    :raises ValueError: for an empty grid, a rate that is not positive, a stream other than "dev", or general tasks.
     """
 
     def __init__(
@@ -60,6 +60,8 @@ class Tuning:
             raise ValueError(
                 f"stream: expected dev, since choices must not look at test data; got {configuration.stream}"
             )
+        if configuration.general:
+            raise ValueError("general: expected none in tuning, which does not look at it; name tasks in run --tuned")
         if extend < 0:
             raise ValueError(f"extend: expected 0 or more, got {extend}")
         self.configuration, self.folder, self.checkpoints = configuration, folder, checkpoints

@@ -215,6 +215,14 @@ def test_choices_must_not_look_at_test_data(tune: Tune) -> None:
         tune(stream="test")
 
 
+def test_general_tasks_are_for_the_comparison_not_for_its_tuning(
+    tune: Tune, used: Callable[..., Configuration]
+) -> None:
+    with pytest.raises(ValueError, match="general: expected none in tuning"):
+        tune(general=("facts",))
+    assert used(general=("facts",)).general == ("facts",)
+
+
 def test_a_strategy_whose_trials_all_fail_is_named(tune: Tune, scores: Scores) -> None:
     scores.failing = {1e-3, 2e-3, 4e-3}
     with pytest.raises(ValueError, match="naive: expected a trial that succeeds, got 3 that failed"):
