@@ -133,8 +133,7 @@ class AIMCallback(Method, TrainerCallback):
 
     def _resume_memory(self) -> Checkpoint:
         """Restore what is to be there when the task begins."""
-        weights = [weight for weight in self._engine.model.parameters() if weight.requires_grad]
-        checkpoint = saved.load(self._trainer, weights)
+        checkpoint = saved.load(self._trainer, self._engine.weights)
         with checkpoint.understood():
             state = checkpoint.state(self._engine.device)
             self._task = state["task"]

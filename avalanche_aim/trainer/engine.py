@@ -35,6 +35,8 @@ class TrainerEngine:
         self.device: torch.device = trainer.args.device
         self.published: dict[str, float] = {}
         """The newest numbers by name."""
+        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        """Those that are trained; looked for once, since a large model's modules take milliseconds to walk."""
         self._processes: int = trainer.args.world_size
         self._gradients: list[Tensor | None] = []
         self._loss_before = torch.zeros(())
@@ -73,18 +75,18 @@ class TrainerEngine:
 
     def keep_gradients(self) -> None:
         """Take hold of the gradients of an optimizer step before the Trainer lets go of them."""
-        self._gradients = [weight.grad for weight in self._trainable()]
+        self._gradients = [weight.grad for weight in self.weights]
 
     @contextmanager
     def kept_gradients(self) -> Iterator[None]:
         """Give the weights those gradients, for what the method measures of them."""
-        for weight, gradient in zip(self._trainable(), self._gradients, strict=True):
+        for weight, gradient in zip(self.weights, self._gradients, strict=True):
             weight.grad = gradient
         try:
             yield
         finally:
             self._gradients = []
-            for weight in self._trainable():
+            for weight in self.weights:
                 weight.grad = None
 
     @contextmanager
@@ -173,9 +175,6 @@ class TrainerEngine:
                 f"single rows, or rows of earlier tasks ({type(error).__name__}: {error!s:.300}); give all tasks the "
                 "same columns, and a data collator that takes any of their rows"
             ) from error
-
-    def _trainable(self) -> list[Tensor]:
-        return [weight for weight in self.model.parameters() if weight.requires_grad]
 
     def _own(self, rows: Sequence[Any]) -> list[Any]:
         """This process's share of some rows; as many for each process."""

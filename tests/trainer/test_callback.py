@@ -154,6 +154,17 @@ def test_a_merge_at_the_end_comes_before_the_last_checkpoint_and_at_the_peak_rat
     assert torch.equal(weights(saved.model), weights(model))
 
 
+def test_a_task_that_is_stopped_early_ends_with_its_merge_and_is_remembered() -> None:
+    class Stop(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            control.should_training_stop = state.global_step == 3
+
+    aim = merging(schedule=OncePerTask())
+    train(aim, callbacks=[Stop()], datasets=tasks()[:2])
+    assert merges(aim) == [(1, 3)]
+    assert [len(rows) for rows in aim.memory.selected] == [6, 6]
+
+
 def test_its_numbers_join_the_trainers_log() -> None:
     logs: list[dict[str, float]] = []
 
