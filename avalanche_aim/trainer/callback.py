@@ -99,8 +99,8 @@ class AIMCallback(Method, TrainerCallback):
         """Monitor the historical loss, and merge when it is time; the task ends before its last step is saved."""
         with self._engine.kept_gradients():
             self.merging.after_iteration(self._engine)
-        if state.global_step >= state.max_steps:
-            self._end_task()
+            if state.global_step >= state.max_steps:
+                self._end_task()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """End the task where training was stopped early, before the best weights are loaded."""
