@@ -61,7 +61,7 @@ class GeneralTasks:
         :param model: a :class:`~avalanche_aim.LanguageModel`; training goes on as if it had not been asked.
         :param batch_size: texts that pass through it at a time.
         :return: for each name its metric, the chance of guessing right of each question, and its answers.
-        :raises ValueError: for scores that are neither right nor wrong.
+        :raises ValueError: for scores that are neither right nor wrong, or a question of one option.
         """
         if not self._tasks:
             return {}
@@ -135,6 +135,9 @@ class GeneralTasks:
             chance += [_chance(task, sample) for sample in asked]
             right += [sample[metric] for sample in asked]
             metrics.append(metric)
+        if max(chance) >= 1.0:
+            raise ValueError(f"general: {name}: expected two options or more, got a question that none can get wrong; "
+                             "leave the task out")  # fmt: skip
         try:
             text = answers(right)
         except ValueError as error:

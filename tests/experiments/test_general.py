@@ -231,6 +231,16 @@ def test_a_local_task_that_cannot_be_measured_is_refused(
         GeneralTasks(["facts", str(folder)])
 
 
+def test_a_question_of_one_option_is_refused_before_training(
+    local: Callable[..., Path], tiny_models: dict[str, LanguageModel]
+) -> None:
+    folder = local("parity")
+    row = {"question": "Is 2 even?", "choices": ["yes"], "answer": 0}
+    (folder / "rows.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    with pytest.raises(ValueError, match="parity: expected two options or more"):
+        GeneralTasks([str(folder)]).measure_first(tiny_models["tiny"], 4)
+
+
 def test_a_folder_without_a_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected YAML files of tasks .* found none"):
         GeneralTasks([str(tmp_path)])
