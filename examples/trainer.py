@@ -1,6 +1,6 @@
 """Without Avalanche: transformers.Trainer on three tasks, one after another, with the callback and without it.
 
-python examples/trainer.py                # the shipped sample, SmolLM2-135M with LoRA, a few minutes on a CPU
+python examples/trainer.py                # the shipped sample, SmolLM2-135M with LoRA, some minutes on a CPU
 python examples/trainer.py --model tiny   # a smoke run, in seconds
 """
 
@@ -102,10 +102,10 @@ def main(argv: list[str] | None = None) -> int:
     """Train twice, and print what the callback did."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="a Hugging Face id, a folder, or tiny")
-    parser.add_argument("--train-per-task", type=int, default=48, help="training examples of each task")
-    parser.add_argument("--eval-per-task", type=int, default=24, help="test examples of each task")
-    parser.add_argument("--batch-size", type=int, default=8, help="training examples of an iteration")
-    parser.add_argument("--epochs", type=int, default=2, help="passes over each task's examples")
+    parser.add_argument("--train-per-task", type=int, default=32, help="training examples of each task")
+    parser.add_argument("--eval-per-task", type=int, default=12, help="test examples of each task")
+    parser.add_argument("--batch-size", type=int, default=4, help="training examples of an iteration")
+    parser.add_argument("--epochs", type=int, default=1, help="passes over each task's examples")
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="of AdamW, constant")
     parser.add_argument("--max-prompt-tokens", type=int, default=96, help="where prompts are cut")
     parser.add_argument("--memory", type=int, default=8, help="examples of each task that are rehearsed")

@@ -85,6 +85,11 @@ class AIMCallback(Method, TrainerCallback):
                 resumed = checkpoint.state(self._engine.device)
                 self.merging.load_state_dict(resumed["merging"])
                 self._in_task = resumed["in task"]
+            if not self._in_task and state.global_step < state.max_steps:
+                raise ValueError(
+                    f"AIMCallback: expected to resume a task of {state.global_step} steps, at whose end it was merged "
+                    f"and remembered, got {state.max_steps} steps; keep its length, or train on as a further task"
+                )
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take note of where the sum of losses is."""

@@ -97,6 +97,14 @@ def test_the_state_of_other_weights_is_refused(tmp_path: Path) -> None:
         one.train(resume_from_checkpoint=str(tmp_path / "checkpoint-8"))
 
 
+def test_a_task_that_has_ended_is_not_made_longer(tmp_path: Path) -> None:
+    saved_task(tmp_path, merging())
+    longer = trainer(Network(), tasks()[0], tmp_path, **{**SETTINGS, "num_train_epochs": 3})
+    merging().bind(longer)
+    with pytest.raises(ValueError, match=r"a task of 8 steps.*got 12 steps"):
+        longer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-8"))
+
+
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     one = saved_task(tmp_path, merging())
     path = tmp_path / "checkpoint-8" / FILE
