@@ -4,16 +4,18 @@ import argparse
 import importlib.util
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..distributed import destroy_process_group, init_process_group, is_main_process
+from ..distributed import destroy_process_group, init_process_group, is_main_process, world_size
 from ..evaluation.general import reasons
-from ..experiments.comparison import Checkpoints, Comparison
+from ..experiments.comparison import Checkpoints, Comparison, Executor, one_after_the_other
 from ..experiments.configuration import Configuration, Settings
 from ..experiments.models import kind_of
 from ..experiments.recipes import RECIPES
@@ -23,7 +25,7 @@ from ..experiments.strategies import strategy_names
 from ..report.results_table import results_table
 from ..report.run_plots import draw_results
 from ..storage.yaml_file import read_yaml
-from .warned import above_the_bar
+from .warned import above_the_bar, leave_out_others
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""
@@ -65,6 +67,11 @@ class Parser(argparse.ArgumentParser):
         add("--out", type=Path, default=Path(out),
             help="folder for results, histories and plots; a rerun goes on, and commands at once share it "
             "(default: %(default)s)")  # fmt: skip
+        add = self.add_argument_group("many runs at a time (docs/cluster.md)").add_argument
+        add("--ray", nargs="?", const="", metavar="ADDRESS",
+            help="make the runs on the Ray cluster at this address (host:6379), or auto for the one of this machine; "
+            "without an address that of RAY_ADDRESS, or one that is started here")  # fmt: skip
+        add("--runs-per-gpu", type=int, metavar="N", help="with --ray, runs that share a GPU (default: 1)")
 
     def format_help(self) -> str:
         """Return the help; the strategies are listed at its end."""
@@ -110,6 +117,42 @@ def run_plugin(file: Path) -> None:
     spec.loader.exec_module(module)
 
 
+@contextmanager
+def executor(configuration: Configuration, arguments: argparse.Namespace) -> Iterator[Executor]:
+    """Yield what makes the runs: this process, or a cluster.
+
+    :param configuration: of the runs.
+    :param arguments: of the command line.
+    :raises ValueError, OSError, ImportError: for a device or cluster that can't be used.
+    """
+    if arguments.ray is None:
+        if arguments.runs_per_gpu is not None:
+            raise ValueError("runs_per_gpu: expected none without --ray, where runs are made one after the other")
+        check_device(configuration.device)  # an unknown device is an error now, not after the first task
+        yield one_after_the_other
+        return
+    if importlib.util.find_spec("ray") is None:
+        raise ImportError("ray: expected the package ray, which is not installed: pip install 'avalanche-aim[ray]'")
+    if world_size() > 1:
+        raise ValueError(f"ray: expected one process, which hands runs out, got {world_size()}; leave torchrun out")
+    from ..experiments.cluster import RayCluster
+
+    prepare = partial(prepare_worker, arguments.plugins)
+    with RayCluster(arguments.out, arguments.ray, configuration.device, arguments.runs_per_gpu, prepare) as cluster:
+        print(f"Ray: {cluster.slots} runs at a time on {cluster.device}; machines: {cluster.machines}", flush=True)
+        yield cluster
+
+
+def prepare_worker(plugins: Sequence[Path]) -> None:
+    """Do in a worker of a cluster what this process has done before its runs.
+
+    :param plugins: the files that add strategies.
+    """
+    leave_out_others()
+    for file in plugins:
+        run_plugin(file)
+
+
 def main(argv: Sequence[str]) -> int:
     """Compare strategies on a benchmark.
 
@@ -130,20 +173,20 @@ def compare(parser: Parser, argv: Sequence[str] | None) -> int:
         if it was interrupted.
     """
     try:
-        with above_the_bar():
-            return _compare(parser, argv)
+        with above_the_bar(), ExitStack() as stack:
+            return _compare(parser, argv, stack)
     except KeyboardInterrupt:
         kept = "every run that had ended is kept, the same command goes on"
         print(f"{parser.prog}: interrupted; {kept}", file=sys.stderr)
         return INTERRUPTED
 
 
-def _compare(parser: Parser, argv: Sequence[str] | None) -> int:
+def _compare(parser: Parser, argv: Sequence[str] | None, stack: ExitStack) -> int:
     try:
         configuration, arguments = parser.configured(argv)
         init_process_group()
         out = arguments.out
-        check_device(configuration.device)  # an unknown device is an error now, not after the first task
+        make = stack.enter_context(executor(configuration, arguments))
         checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
         comparison = Comparison(configuration, out, checkpoints)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
@@ -155,7 +198,7 @@ def _compare(parser: Parser, argv: Sequence[str] | None) -> int:
         if getattr(stream, "truncated", 0) and is_main_process():
             limit = configuration.max_prompt_tokens
             print(f"Order {order}: {stream.truncated} prompts are longer than {limit} tokens and were shortened.")
-    comparison.run()
+    comparison.run(executor=make)
     if is_main_process():
         _show(comparison, out)
     destroy_process_group()

@@ -9,7 +9,7 @@ from ..experiments.comparison import Checkpoints
 from ..experiments.tuned import Tuned
 from ..experiments.tuning import FILE, Tuning
 from ..report.tables import NONE, Table, markdown
-from .run import INTERRUPTED, Parser, check_device
+from .run import INTERRUPTED, Parser, executor
 
 TUNE = """Choose a learning rate, and one setting of its own, for each strategy, by OP on dev data over the orders and
 seeds asked for. All have the same grid and the same number of runs. The same command again goes on where it stopped;
@@ -45,11 +45,11 @@ def _tune(parser: Parser, argv: Sequence[str]) -> int:
     try:
         configuration, arguments = parser.configured(argv)
         init_process_group()
-        check_device(configuration.device)
         checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
-        tuning = Tuning(configuration, arguments.out, arguments.learning_rates, not arguments.learning_rate_only,
-                        arguments.extend, checkpoints)  # fmt: skip
-        tuned = tuning.run(tell=_tell if is_main_process() else lambda line: None)
+        with executor(configuration, arguments) as make:
+            tuning = Tuning(configuration, arguments.out, arguments.learning_rates, not arguments.learning_rate_only,
+                            arguments.extend, checkpoints, make)  # fmt: skip
+            tuned = tuning.run(tell=_tell if is_main_process() else lambda line: None)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """A whole comparison: strategies × orders × seeds, resumable run by run."""
 
 import traceback
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -43,6 +44,20 @@ class Checkpoints:
 
 EVERY_10_MINUTES = Checkpoints()
 
+Executor = Callable[["Comparison", list[Key], Any], list[Key]]
+"""Makes runs, with a progress bar; returns those that other commands are making, in the same order."""
+
+
+def one_after_the_other(comparison: "Comparison", keys: list[Key], bar: Any) -> list[Key]:
+    """Make runs in this process: the default :data:`Executor`.
+
+    :param comparison: whose runs.
+    :param keys: which ones.
+    :param bar: its progress bar.
+    """
+    labels = {key: f"{number}/{len(keys)} {key}" for number, key in enumerate(keys, start=1)}
+    return [key for key in keys if not comparison.claim_and_run(key, bar, labels[key])]
+
 
 class Comparison:
     """Runs what is not finished yet; every run that ends is on disk at once.
@@ -78,9 +93,11 @@ class Comparison:
         """What could not be written, in one line each."""
         self.elsewhere: list[Key] = []
         """What other commands were still making in this folder when :meth:`run` ended."""
-        self._unsaved: dict[Key, Result | Failure] = {}
+        self.unsaved: dict[Key, Result | Failure] = {}
+        """What has ended and could not be written yet."""
+        self.references: dict[tuple[int, str], list[float]] = {}
+        """The score of each task trained on alone, by seed and order, once they are measured for FWT."""
         self._kind: Any = None
-        self._single: dict[tuple[int, str], list[float]] = {}
         self._general: GeneralTasks | None = None
         if self._pending():
             with local_main_process_first():
@@ -105,38 +122,45 @@ class Comparison:
         """What failed this time."""
         return [ended for ended in self.ended.values() if isinstance(ended, Failure)]
 
-    def run(self, progress: bool = True) -> None:
+    def run(self, progress: bool = True, executor: Executor = one_after_the_other) -> None:
         """Run all that is pending.
 
         :param progress: whether to show a progress bar.
+        :param executor: makes the runs, such as :class:`~avalanche_aim.experiments.cluster.RayCluster`; by default
+            this process does, one after the other.
         """
         pending = self._pending()
-        bar = progress_bar(sum(self._examples(key) for key in pending), progress and bool(pending))
+        bar = progress_bar(sum(self.examples(key) for key in pending), progress and bool(pending))
         try:
             waiting: list[Key] = []
             while pending != waiting:  # once more those that others had claimed, as long as some of them are left
                 waiting = pending
-                pending = [key for number, key in enumerate(waiting, start=1)
-                           if not self._claim_and_run(key, bar, f"{number}/{len(waiting)}")]  # fmt: skip
+                pending = executor(self, waiting, bar)
         finally:
             bar.close()
         self.elsewhere = pending
-        self.problems += [f"{key} is not saved" for key in self._unsaved]
+        self.problems += [f"{key} is not saved" for key in self.unsaved]
         if is_main_process() and (self.results or self.failures):
             try:
                 self.store.write_summary(self.configuration.plain())
             except (OSError, ValueError) as error:  # a file of another run that is damaged by now
                 self.problems.append(f"results.json is not written: {error}")
 
-    def _claim_and_run(self, key: Key, bar: Any, place: str) -> bool:
-        """Run what nobody else is making; returns whether it has ended."""
+    def claim_and_run(self, key: Key, bar: Any, label: str) -> bool:
+        """Run what nobody else is making.
+
+        :param key: which run.
+        :param bar: the progress bar, which it moves by :meth:`examples`.
+        :param label: of the run at that bar.
+        :return: whether it has ended; else another command is making it.
+        """
         with self._claims.on(key.stem) as ours:
             if ours:
-                end = bar.n + self._examples(key)
+                end = bar.n + self.examples(key)
                 if self._still_to_run(key):
-                    self._run(key, bar, place)
+                    self.end(key, self._attempt(key, bar, label), bar)
                 bar.update(end - bar.n)
-                if is_main_process() and isinstance(self.ended[key], Result) and key not in self._unsaved:
+                if is_main_process() and isinstance(self.ended[key], Result) and key not in self.unsaved:
                     self._claims.forget(key.stem)
         return ours
 
@@ -149,21 +173,30 @@ class Comparison:
                 return False
         return self._is_pending(key)
 
-    def _run(self, key: Key, bar: Any, place: str) -> None:
-        self.ended[key] = ended = self._attempt(key, bar, f"{place} {key}")
+    def end(self, key: Key, ended: Result | Failure, bar: Any) -> None:
+        """Keep how a run has ended.
+
+        :param key: which run.
+        :param ended: what it measured, or why it failed.
+        :param bar: the progress bar, above which a failure is told.
+        """
+        self.ended[key] = ended
         if is_main_process():
-            self._unsaved[key] = ended
-            self._save(bar)
+            self.unsaved[key] = ended
+            self.save(bar)
         if isinstance(ended, Failure):
             bar.write(f"{key} failed: {ended.error}")
             free_memory()
 
-    def _save(self, bar: Any) -> None:
-        """Write what has ended; what can't be written waits for the next time."""
-        for key, ended in list(self._unsaved.items()):
+    def save(self, bar: Any) -> None:
+        """Write what has ended; what can't be written waits for the next time.
+
+        :param bar: the progress bar, above which that is told.
+        """
+        for key, ended in list(self.unsaved.items()):
             if isinstance(ended, Failure) and (made := self._found(key)[0]):
                 self.ended[key] = made  # by another command since
-                del self._unsaved[key]
+                del self.unsaved[key]
                 continue
             try:
                 self.store.save(ended, self.configuration.of_run(key.strategy))
@@ -171,7 +204,7 @@ class Comparison:
                 bar.write(f"{key} can't be saved ({error}); it is in memory alone, and tried again after each further "
                           "run: make room")  # fmt: skip
             else:
-                del self._unsaved[key]
+                del self.unsaved[key]
                 if isinstance(ended, Result):
                     self._remove_checkpoints(key)
 
@@ -187,12 +220,10 @@ class Comparison:
     def _attempt(self, key: Key, bar: Any, label: str) -> Result | Failure:
         stream, place = self.streams[key.order], (key.seed, key.order)
         model = self._kind.model(key.seed, stream)
-        if self.configuration.fwt and place not in self._single:
+        if self.configuration.fwt and place not in self.references:
             # Outside the try: without its references no run of this seed can be what was asked for.
-            self._single[place] = single_task_scores(
-                model, stream, self.configuration, key.seed, progress=not bar.disable
-            )
-        single = self._single.get(place)
+            self.references[place] = self.measure_alone(*place, progress=not bar.disable)
+        single = self.references.get(place)
         finished = self.ended[key]
         if isinstance(finished, Result):
             finished.single = single
@@ -210,6 +241,20 @@ class Comparison:
             if world_size() > 1:
                 raise
             return Failure(key.strategy, key.order, key.seed, one_line(error), traceback.format_exc())
+
+    def measure_alone(
+        self, seed: int, order: str, tasks: Sequence[int] | None = None, progress: bool = False
+    ) -> list[float]:
+        """Measure what tasks score when they are trained on alone.
+
+        :param seed: of the runs that this is for.
+        :param order: likewise.
+        :param tasks: their places in the order; all by default.
+        :param progress: whether to show a progress bar.
+        """
+        stream = self.streams[order]
+        model = self._kind.model(seed, stream)
+        return single_task_scores(model, stream, self.configuration, seed, progress=progress, tasks=tasks)
 
     def _checkpoint(self, key: Key) -> CheckpointPlugin:
         about = {**self.configuration.of_run(key.strategy), "run": key.strategy, "order": key.order, "seed": key.seed}
@@ -247,6 +292,10 @@ class Comparison:
         ended = self.ended[key]
         return not isinstance(ended, Result) or (self.configuration.fwt and ended.single is None)
 
-    def _examples(self, key: Key) -> int:
+    def examples(self, key: Key) -> int:
+        """Return how many examples a run still has to train on and evaluate.
+
+        :param key: which run.
+        """
         finished = isinstance(self.ended[key], Result)
         return 0 if finished else examples_of(self.streams[key.order], self.configuration)

@@ -7,6 +7,7 @@ on disk, under a key of everything that it depends on. The folder may be deleted
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ def single_task_scores(
     seed: int = 0,
     cache: bool | str | Path = True,
     progress: bool = True,
+    tasks: Sequence[int] | None = None,
 ) -> list[float]:
     """Train a fresh copy of the model on each task alone, and measure it on that task.
 
@@ -54,11 +56,13 @@ def single_task_scores(
     :param cache: True to keep scores in the library's cache folder and find them there, False for neither, or a
         folder of your own. Only those of language models are kept: others take seconds.
     :param progress: whether to show a progress bar.
-    :return: the score of each task in percent, in stream order.
+    :param tasks: which tasks, by their places in the stream; all by default.
+    :return: the score of each of them in percent.
     """
     folder = resolve_cache(cache, "single_task") if isinstance(model, LanguageModel) else None
     evaluation = benchmark.streams[settings.stream]
     pairs = list(zip(benchmark.train_stream, evaluation, strict=True))
+    pairs = pairs if tasks is None else [pairs[task] for task in tasks]
     shared = common_key(model, settings, seed) if folder else {}
     keys = [{**shared, **task_key(train, test)} for train, test in pairs] if folder else []
     files = [folder / f"{digest(key)}.json" for key in keys] if folder else []

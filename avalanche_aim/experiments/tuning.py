@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from .comparison import EVERY_10_MINUTES, Checkpoints, Comparison
+from .comparison import EVERY_10_MINUTES, Checkpoints, Comparison, Executor, one_after_the_other
 from .configuration import Configuration
 from .strategies import strategy
 from .tuned import Choice, Trial, Tuned
@@ -40,6 +40,7 @@ class Tuning:
     :param own: whether the second step is taken.
     :param extend: how often the grid may grow.
     :param checkpoints: when unfinished runs are saved.
+    :param executor: makes the runs; by default this process does.
     :raises ValueError: for an empty grid, a rate that is not positive, a stream other than "dev", or general tasks.
     """
 
@@ -51,6 +52,7 @@ class Tuning:
         own: bool = True,
         extend: int = 3,
         checkpoints: Checkpoints = EVERY_10_MINUTES,
+        executor: Executor = one_after_the_other,
     ) -> None:
         base = configuration.learning_rate
         chosen = [base / 2, base, base * 2] if rates is None else sorted(set(rates))
@@ -66,7 +68,7 @@ class Tuning:
             raise ValueError(f"extend: expected 0 or more, got {extend}")
         self.configuration, self.folder, self.checkpoints = configuration, folder, checkpoints
         self.rates = [float(rate) for rate in chosen]
-        self.own, self.extend = own, extend
+        self.own, self.extend, self.executor = own, extend, executor
         self.trials: dict[str, list[Trial]] = {name: [] for name in configuration.strategies}
         self.problems: list[str] = []
 
@@ -122,7 +124,7 @@ class Tuning:
             options={name: chosen for name, chosen in merged.items() if chosen},
         )
         comparison = Comparison(asked, self.folder / f"learning_rate-{rate:g}{mark}", self.checkpoints)
-        comparison.run(progress)
+        comparison.run(progress, self.executor)
         self.problems += comparison.problems
         return comparison
 

@@ -3,7 +3,8 @@
 Substitutions: ``DIR`` is a folder of small benchmark files (of a finished comparison for ``report``), models are tiny,
 tasks short, seeds and orders the first ones, of an order that is written out the first two tasks, and of many
 strategies two are trained; launchers and shell loops start one process, and reports that differ in their folder alone
-are written once. ``tune`` tries one learning rate. A program that is not in :data:`PROGRAMS` fails.
+are written once. Runs are made without Ray, which tests/experiments/test_ray.py starts. ``tune`` tries one learning
+rate. A program that is not in :data:`PROGRAMS` fails.
 """
 
 import configparser
@@ -82,6 +83,9 @@ class Runner:
         if command == "report":
             shutil.copytree(self.finished, words[0])
             return 0 if self._seen(f"report {words[1:]}") else main([command, *words])
+        for flag in ("--ray", "--runs-per-gpu", "--device") if "--ray" in words else ():
+            at = words.index(flag) if flag in words else len(words)
+            del words[at : at + 1 + len(_values(words, flag))]
         words = [str(self.files) if word == "DIR" and words[n - 1] != "--out" else word for n, word in enumerate(words)]
         for file in _values(words, "--tuned"):
             assert self._tune(words, str(Path(file).parent)) == 0
@@ -95,6 +99,11 @@ class Runner:
         """One learning rate of the grid, and none of a strategy's own."""
         given = words[: words.index("--tuned")] if "--tuned" in words else words
         return main(["tune", *self._short(given), "--learning-rates", "1e-3", *TUNE, "--out", out])
+
+    def ray(self, command: str, arguments: str) -> None:
+        """Not run, but its options are looked up."""
+        scripts = pytest.importorskip("ray.scripts.scripts", reason="needs ray")
+        scripts.cli.commands[command].make_context(command, shlex.split(arguments))
 
     def example(self, name: str, arguments: str) -> int:
         """A script of examples/."""
@@ -142,6 +151,9 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     r"pip install (?:-e )?['\"]?\S*\[([\w,]+)\]['\"]?": Runner.install,
     r"pytest ?(.*)": Runner.tests,
     r"python -m avalanche_aim (run|report|inspect|tune) ?(.*)": Runner.avalanche_aim,
+    r"ray (start|stop) ?(.*)": Runner.ray,
+    r"(?:export \w+=|'head=\$\(scontrol').*": lambda runner: None,
+    r"srun ray symmetric-run .* -- (python .*)": Runner.once,
     r"python examples/(\w+)\.py ?(.*)": Runner.example,
     r"python tests/fuzz ?(.*)": Runner.fuzz,
     r"python -m benchmarks ?(.*)": Runner.benchmarks,
