@@ -1,5 +1,6 @@
 """What the method is made of, whatever trains the model: an Avalanche strategy, or a Trainer of Transformers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan
@@ -16,9 +17,10 @@ class Method:
     ``AIMMergingPlugin(schedule={"initial": 4}, rehearsal={"optimizer": "fresh"})``. docs/extending.md shows parts of
     one's own.
 
-    :param preset: "paper" (the paper's text, the default), "reference" (the published code's decisions) or
-        "economical" (the paper's method with a fraction of its passes over the memory). docs/method.md and docs/cost.md
-        list their parts.
+    :param preset: "settled" (the paper's method without its forgetting signal, and with a last merge in each task: the
+        default, docs/results.md says why), "paper" (the paper's text), "reference" (the published code's decisions),
+        "economical" (the paper's method with a fraction of its passes over the memory), or another of
+        :data:`~avalanche_aim.merging.PRESETS`. docs/method.md and docs/cost.md list their parts.
     :param memory: what is rehearsed: a fraction of each task (float in [0, 1]; 0.02 by default), a count of
         examples of each (int), or a :class:`~avalanche_aim.RehearsalMemory`.
     :param schedule: when to merge, a :class:`~avalanche_aim.merging.Schedule`.
@@ -38,7 +40,7 @@ class Method:
 
     def __init__(
         self,
-        preset: str = "paper",
+        preset: str = "settled",
         *,
         memory: float | int | RehearsalMemory | None = None,
         schedule: Any = UNCHANGED,
@@ -62,6 +64,8 @@ class Method:
             make("forgetting", forgetting),
             RehearsalPlan(0.0) if self.rehearsal is None else self.rehearsal.plan,
         )
+        if isinstance(rehearsal, Mapping) and not self.controller.forgetting.monitors:
+            _refuse_monitoring(rehearsal, self.controller.forgetting)
         self.recorder = Recorder(make("diagnosis", diagnosis))
         self.history = self.recorder.history
         self.merging = IterativeMerging(
@@ -81,3 +85,12 @@ class Method:
         self.rehearsal.prepare(memory, seed)
         own: RehearsalMemory = self.rehearsal.memory
         return own
+
+
+def _refuse_monitoring(rehearsal: Mapping[str, Any], forgetting: Any) -> None:
+    ignored = sorted(name for name in rehearsal if name.startswith("monitor") or name == "relax_below")
+    if ignored:
+        raise ValueError(
+            f"rehearsal: {', '.join(ignored)} would do nothing, since {type(forgetting).__name__} takes no historical "
+            'loss; give forgetting="loss" too, or preset="paper"'
+        )

@@ -70,7 +70,7 @@ BESIDE: dict[str, Callable[[], list[Any]]] = {
     "alone": lambda: [],
     "paper": lambda: [aim("paper")],
     "reference": lambda: [aim("reference")],
-    "merging often": lambda: [AIMMergingPlugin(schedule=FixedInterval(2), memory=8)],
+    "merging often": lambda: [AIMMergingPlugin("paper", schedule=FixedInterval(2), memory=8)],
     "ewc": lambda: [EWCPlugin(0.5)],
     "replay": lambda: [ReplayPlugin(mem_size=12)],
     "replay and aim": lambda: [ReplayPlugin(mem_size=12), aim("paper")],

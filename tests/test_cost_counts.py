@@ -24,7 +24,7 @@ def strategy_of(three_tasks):
     def make(name, **settings):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(8, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 6))
-        settings = {"schedule": FixedInterval(INTERVAL), "memory": 8, **settings}
+        settings = {"preset": "paper", "schedule": FixedInterval(INTERVAL), "memory": 8, **settings}
         return strategy(model, nn.CrossEntropyLoss(), [AIMMergingPlugin(**settings)] if name == "aim" else [])
 
     return make
@@ -70,7 +70,7 @@ def test_between_two_monitored_iterations_nothing_waits_for_the_accelerator(stra
 def test_nor_with_a_language_model(tiny_models, tasks):
     model: LanguageModel = tiny_models["tiny"]
     stream = text_benchmark(tasks, model.tokenizer, cache=False).train_stream
-    plugin = AIMMergingPlugin(schedule=FixedInterval(INTERVAL), memory=4, rehearsal={"monitor_every": 2})
+    plugin = AIMMergingPlugin("paper", schedule=FixedInterval(INTERVAL), memory=4, rehearsal={"monitor_every": 2})
     naive, aim = (
         strategy(deepcopy(model), model.criterion, plugins, torch.optim.SGD) for plugins in ([], [plugin])
     )  # fmt: skip

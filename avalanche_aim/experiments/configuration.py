@@ -254,7 +254,7 @@ class Configuration(Settings):
             raise ValueError("learning_rate: expected none beside tuned, which has one for each strategy; leave it out")
         if self.fwt:
             raise ValueError("fwt: expected one learning rate for all strategies, got tuned; leave one of them out")
-        choices.check(self.shared(), self.strategies)
+        choices.check(self.shared(), self.strategies, {n: one.default for n, one in settings_of(type(self)).items()})
 
     def for_run(self: C, strategy: str) -> C:
         """Return the configuration of the runs of one strategy, at the learning rate and setting that it was tuned to.

@@ -50,15 +50,16 @@ def _aim_with_replay(budget: Budget, **options: Any) -> Arguments:
 
 
 def _fixed_interval(budget: Budget, interval: int = 8, **options: Any) -> Arguments:
-    return _aim(budget, schedule={"name": "fixed", "n": interval}, **options)
+    return _aim(budget, **{"preset": "paper", "schedule": {"name": "fixed", "n": interval}, **options})
 
 
 def _random_interval(budget: Budget, mean: int = 8, **options: Any) -> Arguments:
-    return _aim(budget, schedule={"name": "random", "mean": mean, "seed": budget.seed}, **options)
+    schedule = {"name": "random", "mean": mean, "seed": budget.seed}
+    return _aim(budget, **{"preset": "paper", "schedule": schedule, **options})
 
 
 def _single_merge(budget: Budget, **options: Any) -> Arguments:
-    return _aim(budget, schedule="once", **options)
+    return _aim(budget, **{"preset": "paper", "schedule": "once", **options})
 
 
 def _fixed(**settings: Any) -> Callable[..., Arguments]:

@@ -99,14 +99,16 @@ class Tuned:
                 f"tuned: expected a file that tune has made, got {path} ({type(error).__name__}: {error})"
             ) from error
 
-    def check(self, asked: Mapping[str, Any], strategies: Sequence[str]) -> None:
+    def check(self, asked: Mapping[str, Any], strategies: Sequence[str], defaults: Mapping[str, Any]) -> None:
         """Refuse a comparison that these choices were not made for.
 
         :param asked: its shared settings.
         :param strategies: its strategies.
+        :param defaults: of settings, some of which may be younger than the choices.
         :raises ValueError: for another setting, or a strategy that was not tuned; the message names them.
         """
-        now, then = _comparable(asked), _comparable(self.asked)
+        assumed = {name: defaults[name] for name in asked if name in defaults}
+        now, then = _comparable(asked), _comparable({**assumed, **self.asked})
         changes = [
             f"{n} {then.get(n)!r:.80}, now {now.get(n)!r:.80}" for n in {**then, **now} if then.get(n) != now.get(n)
         ]

@@ -19,7 +19,7 @@ from .schedules import (
     ReferenceInterval,
     Schedule,
 )
-from .signals import Activations, ForgettingSignal, GradientAngle, LearningSignal
+from .signals import Activations, ForgettingSignal, GradientAngle, LearningSignal, NoForgetting
 from .slow_weights import ExponentialAverage, SlowWeights, TailAverage
 from .task_vectors import TaskVector, kept_share, movement, restore_, snapshot
 from .weights import FixedWeights, GroupedWeights, ReferenceWeights, SignalWeights, Weighting
@@ -49,6 +49,7 @@ __all__ = [
     "MergeRecord",
     "ModelTime",
     "MonitorRecord",
+    "NoForgetting",
     "Observation",
     "OncePerTask",
     "Part",

@@ -13,7 +13,7 @@ from .diagnosis import Diagnosis
 from .rehearsal_plan import RehearsalPlan
 from .rules import RULES
 from .schedules import SCHEDULES, AdaptiveInterval, ModelTime, ReferenceInterval, Schedule
-from .signals import FORGETTING, Activations, ForgettingSignal, GradientAngle, LearningSignal
+from .signals import FORGETTING, Activations, ForgettingSignal, GradientAngle, LearningSignal, NoForgetting
 from .slow_weights import SLOW_WEIGHTS, SlowWeights
 from .weights import WEIGHTINGS, ReferenceWeights, SignalWeights
 
@@ -131,7 +131,7 @@ _PAPER = Preset(
 _SETTLED = replace(
     _PAPER,
     schedule=Part(AdaptiveInterval, {"merges_at_end": True}),
-    rehearsal={**_PAPER.rehearsal, "monitor_every": None},
+    forgetting=Part(NoForgetting),
 )
 
 PRESETS: dict[str, Preset] = {

@@ -19,8 +19,7 @@ class RehearsalPlan(Stateful):
         none unless it is 0.
     :param per: "passed", iterations that really passed since the last merge; "planned", iterations of the interval in
         force, rounded down once it has adapted, which may leave none (the published code); "merge", merges.
-    :param monitor_every: iterations from one historical loss to the next; every interval has one at least. None to take
-        none, so that nothing ever speaks of forgetting.
+    :param monitor_every: iterations from one historical loss to the next; every interval has one at least.
     :param relax_below: while the last loss was below this share of the threshold, twice as many; 0 for never.
     :raises ValueError: for less than one iteration, a negative ratio, another name, or a share outside [0, 1].
     """
@@ -28,13 +27,13 @@ class RehearsalPlan(Stateful):
     STATE = ("wait",)
 
     def __init__(
-        self, ratio: float = 1.0, per: Per = "passed", monitor_every: int | None = 1, relax_below: float = 0.0
+        self, ratio: float = 1.0, per: Per = "passed", monitor_every: int = 1, relax_below: float = 0.0
     ) -> None:
         if not isinstance(ratio, int | float) or not 0 <= ratio < float("inf"):
             raise ValueError(f"ratio: expected 0 or more memory iterations an iteration, got {ratio!r}")
         if per not in get_args(Per):
             raise ValueError(f"per: expected one of {get_args(Per)}, got {per!r}")
-        if monitor_every is not None and (not isinstance(monitor_every, int) or monitor_every < 1):
+        if not isinstance(monitor_every, int) or monitor_every < 1:
             raise ValueError(f"monitor_every: expected a whole number of iterations, at least 1, got {monitor_every}")
         if not 0.0 <= relax_below <= 1.0:
             raise ValueError(f"relax_below: expected a share of the threshold in [0, 1], got {relax_below}")
@@ -62,13 +61,12 @@ class RehearsalPlan(Stateful):
 
         :param interval: S, or None where no length is planned.
         """
-        every = self.monitor_every or 1
-        self.wait = every if interval is None else min(every, interval)
+        self.wait = self.monitor_every if interval is None else min(self.monitor_every, interval)
 
     def next(self) -> bool:
         """Count an iteration, and say whether it is monitored."""
         self.wait -= 1
-        return self.monitor_every is not None and self.wait <= 0
+        return self.wait <= 0
 
     def update(self, loss: float, forgetting: Activations) -> None:
         """Decide when to monitor next.
@@ -78,12 +76,11 @@ class RehearsalPlan(Stateful):
         """
         threshold = forgetting.threshold
         far = threshold is not None and forgetting.status == "quiet" and loss < self.relax_below * threshold
-        every = self.monitor_every or 1
-        self.wait = 2 * every if far else every
+        self.wait = 2 * self.monitor_every if far else self.monitor_every
 
     def losses_in(self, interval: int | None) -> int | None:
         """How many losses an interval has, which the forgetting signal takes its two thirds of.
 
         :param interval: S, or None where no length is planned.
         """
-        return None if interval is None else max(1, interval // (self.monitor_every or 1))
+        return None if interval is None else max(1, interval // self.monitor_every)

@@ -39,8 +39,7 @@ class Rehearsal:
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; None for none.
     :param batch_size: examples of a memory batch: a count (int) or a share of the training batch (float in (0, 1]).
     :param monitor: the model's mode for the historical loss: "eval", or "train" to leave it as in training.
-    :param monitor_every: iterations from one historical loss to the next; every interval has one at least. None for no
-        historical loss at all.
+    :param monitor_every: iterations from one historical loss to the next; every interval has one at least.
     :param monitor_batch_size: examples of its batch, likewise; those of a memory batch by default.
     :param relax_below: while the last historical loss was below this share of the threshold, the next one waits twice
         as long; 0 for never.
@@ -61,7 +60,7 @@ class Rehearsal:
         max_grad_norm: float | None = None,
         batch_size: int | float = 1.0,
         monitor: Literal["eval", "train"] = "eval",
-        monitor_every: int | None = 1,
+        monitor_every: int = 1,
         monitor_batch_size: int | float | None = None,
         relax_below: float = 0.0,
         hold_out: float = 0.0,

@@ -10,7 +10,7 @@ from .stream_plots import heat_map
 
 
 def draw_results(results: Sequence[Result], folder: Path) -> list[Path]:
-    """Write R of the first order and seed as R.png, and the signals of each run that was monitored.
+    """Write R of the first order and seed as R.png, and the signals of each run that merges.
 
     :param results: the finished runs.
     :param folder: where to.
@@ -20,7 +20,7 @@ def draw_results(results: Sequence[Result], folder: Path) -> list[Path]:
     shown = [r for r in results if (r.order, r.seed) == (first.order, first.seed)]
     plots = {folder / "R.png": side_by_side([heat_map(_titled(run), [run]) for run in shown])}
     for run in results:
-        if run.history is not None and run.history.iterations:
+        if run.history is not None and (run.history.iterations or run.history.merges):
             plots[folder / f"signals_{run.key.stem}.png"] = signal_plot(run)
     for path, plot in plots.items():
         plot.save(path)

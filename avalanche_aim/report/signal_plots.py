@@ -64,27 +64,29 @@ class Timeline:
 
 
 def signal_plot(result: Result) -> Plot:
-    """Return the plot of a run: losses, activations, learning signal and interval, with the merges.
+    """Return the plot of a run: learning signal and interval with the merges, and losses and activations if monitored.
 
-    :param result: of a strategy with monitored iterations.
+    :param result: of a strategy that merges.
     """
     assert result.history is not None  # callers choose such runs
     line = Timeline(result.history)
     length = sum(line.lengths.values())
 
     def draw(figure: Any) -> None:
-        axes = figure.subplots(4, 1, sharex=True, height_ratios=[3, 1, 1, 1])
+        monitored = bool(line.history.iterations)
+        panels = (draw_losses, draw_activations) * monitored + (draw_learning, draw_interval)
+        axes = figure.subplots(len(panels), 1, sharex=True, height_ratios=[3, 1, 1, 1] if monitored else [1, 1])
         axes[0].set_xlim(0, length + 1)
-        for axis, panel in zip(axes, (draw_losses, draw_activations, draw_learning, draw_interval), strict=True):
+        for axis, panel in zip(axes, panels, strict=True):
             panel(axis, line)
             draw_merges(axis, line)
         names = [result.tasks[k] if k < len(result.tasks) else f"experience {k}" for k in line.starts]
         mark_tasks(axes[0], list(line.starts.values()), names)
-        axes[-1].set_xlabel("iteration, over all monitored tasks")
+        axes[-1].set_xlabel("iteration, over all tasks with merges")
 
     activations = sum(record.active for record in result.history.iterations)
     words = f"Signals of {result.key}: {result.merges} merges and {activations} activations in {length} iterations."
-    return Plot(words, 920, 560, draw)
+    return Plot(words, 920, 560 if result.history.iterations else 300, draw)
 
 
 def draw_losses(axis: "Axes", line: Timeline) -> None:

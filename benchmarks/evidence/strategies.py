@@ -13,7 +13,7 @@ from avalanche_aim.experiments import STRATEGIES, Budget, Strategy
 
 AT_END = {"merges_at_end": True}
 AVERAGED = {"name": "exponential", "decay": 0.99}
-NO_FORGETTING: dict[str, Any] = {"rehearsal": {"monitor_every": None}}
+NO_FORGETTING: dict[str, Any] = {"forgetting": "none"}
 """No historical loss is taken, so that no merge comes early, and α₁ grows with the learning signal alone."""
 
 

@@ -69,7 +69,7 @@ def test_strategies_train_on_it(template: Any, plugin: str, benchmark: Any, stra
     memory = RehearsalMemory(4)
     plugins = {
         "none": [],
-        "aim": [AIMMergingPlugin(memory=memory)],
+        "aim": [AIMMergingPlugin("paper", memory=memory)],
         "replay": [ReplayPlugin(mem_size=memory.max_size, storage_policy=memory)],
     }[plugin]
     model, matrix = Head.of(benchmark), ResultMatrix("test", LabelScores())

@@ -34,7 +34,9 @@ class Silent:
 
 def aim(**settings: Any) -> AIMMergingPlugin:
     """Return a plugin that merges every three iterations, and monitors in train mode, where dropout draws."""
-    return AIMMergingPlugin(schedule=FixedInterval(3), **({"memory": 8, "rehearsal": {"monitor": "train"}} | settings))
+    return AIMMergingPlugin(
+        schedule=FixedInterval(3), **({"preset": "paper", "memory": 8, "rehearsal": {"monitor": "train"}} | settings)
+    )
 
 
 class Run:

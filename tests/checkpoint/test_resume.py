@@ -98,8 +98,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "reference": {"plugins": [lambda: AIMMergingPlugin("reference", memory=8)]},
     "rules and slow weights": {"plugins": [lambda: aim(rule="dare", slow="exponential")], "eval_every": 1},
     "tail average": {"plugins": [lambda: aim(slow={"name": "tail", "share": 0.4}, rehearsal={"hold_out": 0.5})]},
-    "model time": {"plugins": [lambda: AIMMergingPlugin(memory=8, schedule=ModelTime())]},
-    "no memory": {"plugins": [lambda: AIMMergingPlugin(rehearsal=None, schedule=FixedInterval(3, merges_at_end=True))]},
+    "model time": {"plugins": [lambda: AIMMergingPlugin("paper", memory=8, schedule=ModelTime())]},
+    "no memory": {
+        "plugins": [lambda: AIMMergingPlugin("paper", rehearsal=None, schedule=FixedInterval(3, merges_at_end=True))]
+    },
     "replay": {"plugins": [replay]},
     "replay, balanced by experience": {"plugins": [lambda: ReplayPlugin(10), aim]},
     "replay, balanced by class": {

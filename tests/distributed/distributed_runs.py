@@ -135,7 +135,9 @@ class _Silent:
 
 
 def aim(**settings: Any) -> AIMMergingPlugin:
-    return AIMMergingPlugin(memory=3, schedule=AdaptiveInterval(initial=2, cold_start=2), **settings)
+    return AIMMergingPlugin(
+        memory=3, schedule=AdaptiveInterval(initial=2, cold_start=2), **{"preset": "paper", **settings}
+    )
 
 
 def adaptive() -> dict[str, Any]:
@@ -151,7 +153,7 @@ def with_replay() -> dict[str, Any]:
 
 
 def length_grouped() -> dict[str, Any]:
-    aim = AIMMergingPlugin(memory=3, schedule=FixedInterval(6))
+    aim = AIMMergingPlugin("paper", memory=3, schedule=FixedInterval(6))
     return language_run("tiny", LengthGrouping(), aim, all_weights=True, epochs=4)
 
 

@@ -74,6 +74,7 @@ def test_forever_without_penalty_and_with_a_day_in_every_iteration_is_alternatio
 
 def test_merging_with_full_coefficients_at_a_fixed_interval_is_alternation(trained: Train, train: Train) -> None:
     aim = AIMMergingPlugin(
+        "paper",
         memory=RehearsalMemory(4, 3),
         schedule={"name": "fixed", "n": 4},
         weights={"name": "fixed", "new": 1.0, "past": 1.0},

@@ -229,6 +229,18 @@ def test_a_strategy_whose_trials_all_fail_is_named(tune: Tune, scores: Scores) -
         tune()
 
 
+def test_choices_older_than_a_setting_count_as_made_at_its_default(
+    used: Callable[..., Configuration], tmp_path: Path
+) -> None:
+    file = tmp_path / "tuning" / "tuned.json"
+    content = json.loads(file.read_text())
+    del content["asked"]["schedule"], content["asked"]["general"]
+    file.write_text(json.dumps(content))
+    assert used().tuned == str(file)
+    with pytest.raises(ValueError, match="schedule 'constant', now 'linear'"):
+        used(schedule="linear")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -85,7 +85,7 @@ def _run(folder: Path, iterations: int) -> Any:
             GradientStep(scaler=torch.amp.GradScaler("cpu")),
             ReplayPlugin(mem_size=memory.max_size, storage_policy=memory),
             LearningRateSchedule("cosine", warmup=2),
-            AIMMergingPlugin(schedule=FixedInterval(3), memory=memory, rehearsal={"monitor": "train"}),
+            AIMMergingPlugin("paper", schedule=FixedInterval(3), memory=memory, rehearsal={"monitor": "train"}),
             EWCPlugin(1.0),
             checkpoint,
             _Stop(iterations),

@@ -17,7 +17,7 @@ MEMORY_BATCH = 5  # by its size a criterion recognises a memory batch; training 
 
 def merging(schedule=None, **settings):
     """Return a plugin that merges every four iterations, unless told otherwise."""
-    return AIMMergingPlugin(schedule=schedule or FixedInterval(4), **({"memory": MEMORY} | settings))
+    return AIMMergingPlugin(schedule=schedule or FixedInterval(4), **({"preset": "paper", "memory": MEMORY} | settings))
 
 
 def state_of(model):

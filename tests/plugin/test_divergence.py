@@ -112,7 +112,7 @@ def test_a_spoiled_first_experience_has_nothing_to_go_back_to(train):
 def test_long_experiences_are_looked_at_before_they_end(train):
     seen = Snapshots()
     with pytest.raises(FloatingPointError):
-        train(seen, Spoiled([0]), AIMMergingPlugin(memory=0), epochs=LOOK_EVERY)
+        train(seen, Spoiled([0]), AIMMergingPlugin("paper", memory=0), epochs=LOOK_EVERY)
     assert len(seen.states) == LOOK_EVERY
 
 

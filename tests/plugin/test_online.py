@@ -43,7 +43,7 @@ def online(stream: Any, boundaries: bool, size: int = 4, **options: Any) -> list
 
 
 def aim(interval: int = 4, **settings: Any) -> AIMMergingPlugin:
-    return AIMMergingPlugin(schedule=FixedInterval(interval), **({"memory": 6} | settings))
+    return AIMMergingPlugin(schedule=FixedInterval(interval), **({"preset": "paper", "memory": 6} | settings))
 
 
 def merges(plugin: AIMMergingPlugin) -> list[tuple[int, int]]:

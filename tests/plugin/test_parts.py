@@ -46,7 +46,7 @@ def linear():
 
 
 def test_without_a_rehearsal_merging_begins_with_the_second_experience(train):
-    plugin = AIMMergingPlugin(rehearsal=None, schedule=FixedInterval(4))
+    plugin = AIMMergingPlugin("paper", rehearsal=None, schedule=FixedInterval(4))
     train(plugin)
     assert [(m.experience, m.iteration) for m in plugin.history.merges] == [(e, i) for e in (1, 2) for i in (4, 8, 12)]
     assert plugin.memory is None and plugin.history.iterations == []
@@ -54,7 +54,7 @@ def test_without_a_rehearsal_merging_begins_with_the_second_experience(train):
 
 
 def test_without_a_rehearsal_the_past_adds_nothing(train, linear):
-    plugin = AIMMergingPlugin(rehearsal=None, schedule=OncePerTask(), weights=FixedWeights(0.25, 0.75))
+    plugin = AIMMergingPlugin("paper", rehearsal=None, schedule=OncePerTask(), weights=FixedWeights(0.25, 0.75))
     ends = Snapshots()
     ends.after_training_exp = lambda strategy, **_: ends.states.append(state_of(strategy.model))
     train(plugin, ends, model=linear)
@@ -64,7 +64,7 @@ def test_without_a_rehearsal_the_past_adds_nothing(train, linear):
 
 
 def test_without_a_rehearsal_all_of_the_new_leaves_training_bit_for_bit(train, same):
-    plugin = AIMMergingPlugin(rehearsal=None, schedule=FixedInterval(4), weights=FixedWeights(1.0, 0.0))
+    plugin = AIMMergingPlugin("paper", rehearsal=None, schedule=FixedInterval(4), weights=FixedWeights(1.0, 0.0))
     assert same(everything(train(plugin)), everything(train()))
     assert len(plugin.history.merges) == 6
 

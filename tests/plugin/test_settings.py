@@ -191,14 +191,14 @@ def test_a_setting_out_of_range_is_refused(setting, value, message):
 @pytest.mark.parametrize("rehearsal", [None, Rehearsal(RehearsalMemory(3))])
 def test_a_memory_beside_a_rehearsal_that_takes_none_is_refused(rehearsal):
     with pytest.raises(ValueError, match="memory: expected none beside"):
-        AIMMergingPlugin(memory=8, rehearsal=rehearsal)
+        AIMMergingPlugin("paper", memory=8, rehearsal=rehearsal)
 
 
 def test_one_rehearsal_in_two_plugins_is_refused():
     rehearsal = Rehearsal()
-    AIMMergingPlugin(rehearsal=rehearsal)
+    AIMMergingPlugin("paper", rehearsal=rehearsal)
     with pytest.raises(ValueError, match="rehearsal: expected an object of its own for each plugin"):
-        AIMMergingPlugin(rehearsal=rehearsal)
+        AIMMergingPlugin("paper", rehearsal=rehearsal)
 
 
 def test_monitoring_every_few_iterations_takes_and_records_only_those_losses(train):
@@ -216,7 +216,7 @@ def test_monitoring_every_few_iterations_takes_and_records_only_those_losses(tra
 @pytest.mark.parametrize("name", ["batch_size", "monitor_batch_size"])
 def test_a_batch_size_out_of_range_is_refused(name, size):
     with pytest.raises(ValueError, match=f"{name}: expected .* got {size}"):
-        AIMMergingPlugin(rehearsal={name: size})
+        AIMMergingPlugin("paper", rehearsal={name: size})
 
 
 def test_the_economical_preset_takes_a_fraction_of_the_passes(train):

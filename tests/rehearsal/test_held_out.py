@@ -44,7 +44,9 @@ def test_in_time_every_row_is_held_out_and_never_two_at_once_at_one_place(rows, 
 
 @pytest.mark.parametrize(("turn", "seen"), [("task", 2), ("merge", 4), ("never", 1)])
 def test_the_rows_change_with_every_task_or_merge_or_never(train, turn, seen):
-    plugin = AIMMergingPlugin(memory=8, schedule=FixedInterval(4), rehearsal={"name": "held-out", "turn": turn})
+    plugin = AIMMergingPlugin(
+        "paper", memory=8, schedule=FixedInterval(4), rehearsal={"name": "held-out", "turn": turn}
+    )
     drawn, batch = [], plugin.memory.batch
 
     def noted(size, generator, among):
@@ -58,7 +60,7 @@ def test_the_rows_change_with_every_task_or_merge_or_never(train, turn, seen):
 
 
 def test_the_historical_loss_is_that_of_the_rows_that_are_held_out(train):
-    plugin = AIMMergingPlugin(memory=8, schedule=FixedInterval(4), rehearsal=HeldOutRehearsal(turn="never"))
+    plugin = AIMMergingPlugin("paper", memory=8, schedule=FixedInterval(4), rehearsal=HeldOutRehearsal(turn="never"))
     drawn, batch = {"monitored": set(), "rehearsed": set()}, plugin.memory.batch
 
     def noted(size, generator, among):
@@ -107,14 +109,14 @@ def test_a_setting_out_of_range_is_refused(settings, message):
 
 
 def test_a_share_that_leaves_nothing_is_said_when_training_comes_to_it(train):
-    plugin = AIMMergingPlugin(memory=RehearsalMemory(1), rehearsal={"name": "held-out", "hold_out": 0.25})
+    plugin = AIMMergingPlugin("paper", memory=RehearsalMemory(1), rehearsal={"name": "held-out", "hold_out": 0.25})
     with pytest.raises(ValueError, match="leaves nothing to hold out"):
         train(plugin)
 
 
 def test_a_name_takes_the_settings_of_a_plain_rehearsal_too():
-    plugin = AIMMergingPlugin(rehearsal={"name": "held-out", "ratio": 0.5})
+    plugin = AIMMergingPlugin("paper", rehearsal={"name": "held-out", "ratio": 0.5})
     assert plugin.rehearsal.plan.ratio == 0.5
     with pytest.raises(ValueError, match=r"rehearsal: expected some of hold_out, turn, memory, ratio, .*, got turns"):
-        AIMMergingPlugin(rehearsal={"name": "held-out", "turns": 3})
+        AIMMergingPlugin("paper", rehearsal={"name": "held-out", "turns": 3})
     assert type(AIMMergingPlugin("held-out", rehearsal="memory").rehearsal) is Rehearsal

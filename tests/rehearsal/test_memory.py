@@ -295,6 +295,6 @@ def test_it_is_a_storage_policy_for_replay(train):
 
 def test_one_memory_for_merging_and_replay_keeps_each_experience_once(train):
     memory = RehearsalMemory(4)
-    merging = AIMMergingPlugin(schedule=FixedInterval(4), memory=memory)
+    merging = AIMMergingPlugin("paper", schedule=FixedInterval(4), memory=memory)
     train(merging, ReplayPlugin(mem_size=memory.max_size, storage_policy=memory))
     assert [len(rows) for rows in memory.selected] == [4, 4, 4]

@@ -45,7 +45,7 @@ def _rows(processes: int) -> dict[str, Any]:
 
 
 def _trained(model: Any, datasets: list[Any], processes: int, **more: Any) -> dict[str, Any]:
-    aim = AIMCallback(memory=7, schedule=FixedInterval(2), rehearsal={"batch_size": 6, "max_grad_norm": 1.0})
+    aim = AIMCallback("paper", memory=7, schedule=FixedInterval(2), rehearsal={"batch_size": 6, "max_grad_norm": 1.0})
     for dataset in datasets:
         one = trainer(
             model,

@@ -90,7 +90,7 @@ def test_what_needs_gradients_finds_those_of_the_training() -> None:
     angles: list[tuple[float, float]] = []
     train(merging(schedule=Angles(4)))
     ours, angles = angles, []
-    avalanche(AIMMergingPlugin(memory=6, schedule=Angles(4)))
+    avalanche(AIMMergingPlugin("paper", memory=6, schedule=Angles(4)))
     assert ours == pytest.approx(np.array(angles), rel=1e-4)
     assert all(norm > 0 for norm, _ in ours)
 
@@ -127,7 +127,7 @@ def test_the_memory_is_balanced_over_a_column_of_labels() -> None:
 
 
 def test_a_fraction_of_rows_without_labels_is_kept() -> None:
-    aim = AIMCallback(memory=0.25)
+    aim = AIMCallback("paper", memory=0.25)
     answers = [dataset.map(lambda row: {"labels": [row["labels"]]}) for dataset in tasks()[:1]]
     train(aim, datasets=answers, data_collator=first_labels)
     assert [len(rows) for rows in aim.memory.selected] == [8]
@@ -140,7 +140,7 @@ def first_labels(rows: list[Any]) -> Any:
 
 def test_a_memory_of_its_own_is_used() -> None:
     memory = RehearsalMemory(0.5, seed=3)
-    train(AIMCallback(memory=memory))
+    train(AIMCallback("paper", memory=memory))
     assert [len(rows) for rows in memory.selected] == [16, 16, 16]
 
 

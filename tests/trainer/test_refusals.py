@@ -16,7 +16,7 @@ from avalanche_aim.rehearsal import Rehearsal
 
 
 def test_a_callback_that_is_not_bound_is_refused() -> None:
-    one = trainer(Network(), tasks()[0], callbacks=[AIMCallback()])
+    one = trainer(Network(), tasks()[0], callbacks=[AIMCallback("paper")])
     with pytest.raises(ValueError, match=r"to be bound .* got none; call aim.bind\(trainer\)"):
         one.train()
 
@@ -97,7 +97,7 @@ class Stream(IterableDataset):  # type: ignore[type-arg]
 def test_data_without_numbered_rows_is_refused_and_trains_without_a_memory() -> None:
     with pytest.raises(ValueError, match=r"whose rows have numbers.*got Stream.*rehearsal=None"):
         train(merging(), datasets=[Stream()], max_steps=8)
-    aim = AIMCallback(rehearsal=None, schedule={"name": "fixed", "n": 4})
+    aim = AIMCallback("paper", rehearsal=None, schedule={"name": "fixed", "n": 4})
     train(aim, datasets=[Stream(), Stream()], max_steps=8)
     assert merges(aim) == [(1, 4), (1, 8)]
 
@@ -166,7 +166,7 @@ def test_a_memory_that_chooses_no_rows_is_refused() -> None:
             return 0
 
     with pytest.raises(TypeError, match=r"expected a RehearsalMemory.*got Fixed"):
-        AIMCallback(rehearsal=Rehearsal(Fixed())).bind(trainer(Network(), tasks()[0]))
+        AIMCallback("paper", rehearsal=Rehearsal(Fixed())).bind(trainer(Network(), tasks()[0]))
 
 
 def test_a_model_without_trainable_weights_is_refused() -> None:

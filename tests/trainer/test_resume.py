@@ -33,7 +33,7 @@ class Interrupt(TrainerCallback):
 
 def program(folder: Path, interrupted: bool = False) -> tuple[AIMCallback, Network]:
     """A script as users write it: each task in a folder of its own, resumed from what is there."""
-    aim = AIMCallback(memory=6, schedule={"initial": 2}, slow="exponential", rehearsal={"monitor": "train"})
+    aim = AIMCallback("paper", memory=6, schedule={"initial": 2}, slow="exponential", rehearsal={"monitor": "train"})
     model, interrupt = Network(dropout=0.2), Interrupt(interrupted)
     for number, dataset in enumerate(tasks()):
         own = folder / str(number)
@@ -116,6 +116,6 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
 
 def test_the_state_of_other_parts_is_named(tmp_path: Path) -> None:
     one = saved_task(tmp_path, merging())
-    AIMCallback(memory=6, slow="exponential").bind(one)
+    AIMCallback("paper", memory=6, slow="exponential").bind(one)
     with pytest.raises(Damaged, match="a state of this run"):
         one.train(resume_from_checkpoint=str(tmp_path / "checkpoint-8"))

@@ -51,8 +51,8 @@ COUNTED = ("loss", "num_tokens", "entropy", "mean_token_accuracy")
 
 @pytest.mark.slow
 def test_it_merges_balances_its_memory_and_leaves_trls_counts_alone(tmp_path: Path) -> None:
-    aim = AIMCallback(memory=3, schedule=FixedInterval(3))
-    never = AIMCallback(memory=3, schedule=FixedInterval(1000))
+    aim = AIMCallback("paper", memory=3, schedule=FixedInterval(3))
+    never = AIMCallback("paper", memory=3, schedule=FixedInterval(1000))
     merged, watched, plain = (train(callback, tmp_path) for callback in (aim, never, None))
     assert [(m.experience, m.iteration, m.merged) for m in aim.history.merges] == [(1, 3, True), (1, 6, True)]
     assert [sorted(row % 3 for row in rows) for rows in aim.memory.selected] == [[0, 1, 2], [0, 1, 2]]

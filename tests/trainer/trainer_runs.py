@@ -94,7 +94,7 @@ def train(aim: AIMCallback | None, model: nn.Module | None = None, datasets: Any
 
 def merging(interval: int = 4, **settings: Any) -> AIMCallback:
     """Return a callback that merges often."""
-    return AIMCallback(**{"memory": 6, "schedule": FixedInterval(interval), **settings})
+    return AIMCallback(**{"preset": "paper", "memory": 6, "schedule": FixedInterval(interval), **settings})
 
 
 def avalanche(plugin: AIMMergingPlugin) -> nn.Module:

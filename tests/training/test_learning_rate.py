@@ -81,7 +81,7 @@ def test_further_settings_are_handed_on(train: Train) -> None:
 
 @pytest.mark.parametrize("listed", ["first", "last"])
 def test_a_merge_finds_the_rate_of_the_next_iteration(train: Train, listed: str) -> None:
-    plugins = [LearningRateSchedule("linear"), AIMMergingPlugin(schedule=FixedInterval(4), memory=8)]
+    plugins = [LearningRateSchedule("linear"), AIMMergingPlugin("paper", schedule=FixedInterval(4), memory=8)]
     strategy = train(*(plugins if listed == "first" else plugins[::-1]), optimizer=Steps)
     plan = [*linear(0, ITERATIONS), 0.0]
     # Of every eight steps of the second experience four are training's, at the plan, and four the memory's.
@@ -94,7 +94,7 @@ def test_a_merge_finds_the_rate_of_the_next_iteration(train: Train, listed: str)
 
 @pytest.mark.parametrize("listed", ["first", "last"])
 def test_a_merge_at_the_end_takes_place_at_the_peak(train: Train, listed: str) -> None:
-    plugins = [LearningRateSchedule("linear"), AIMMergingPlugin(schedule=OncePerTask(), memory=8)]
+    plugins = [LearningRateSchedule("linear"), AIMMergingPlugin("paper", schedule=OncePerTask(), memory=8)]
     strategy = train(*(plugins if listed == "first" else plugins[::-1]), optimizer=Steps)
     assert strategy.optimizer.rates[2 * ITERATIONS : 3 * ITERATIONS] == [PEAK] * ITERATIONS
 
@@ -129,8 +129,8 @@ def test_the_peak_is_put_back_where_training_breaks_off(train: Train, three_task
 
 
 def test_a_constant_rate_trains_bit_for_bit_as_without_it(train: Train, same: Any) -> None:
-    scheduled = train(LearningRateSchedule("constant"), AIMMergingPlugin(memory=8))
-    plain = train(AIMMergingPlugin(memory=8))
+    scheduled = train(LearningRateSchedule("constant"), AIMMergingPlugin("paper", memory=8))
+    plain = train(AIMMergingPlugin("paper", memory=8))
     assert same(scheduled.model.state_dict(), plain.model.state_dict())
     assert same(scheduled.optimizer.state_dict(), plain.optimizer.state_dict())
 

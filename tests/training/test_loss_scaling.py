@@ -39,7 +39,7 @@ def test_memory_iterations_are_clipped_at_aims_own_norm(train: Train) -> None:
             norms.append(float(torch.nn.utils.get_total_norm(gradients)))
             return super().step(*args, **kwargs)
 
-    plugin = AIMMergingPlugin(schedule=FixedInterval(2), memory=8, rehearsal={"max_grad_norm": 0.02})
+    plugin = AIMMergingPlugin("paper", schedule=FixedInterval(2), memory=8, rehearsal={"max_grad_norm": 0.02})
     train(
         GradientStep(2, max_grad_norm=0.05), plugin, model=Network, optimizer=lambda weights: Counting(weights, lr=0.1)
     )
@@ -108,7 +108,7 @@ def test_an_overflow_in_the_memory_fine_tuning_skips_that_step_and_not_the_merge
 
     chosen, plugin = (
         scaler(init_scale=2.0**17, growth_interval=3),
-        AIMMergingPlugin(schedule=FixedInterval(3), memory=8),
+        AIMMergingPlugin("paper", schedule=FixedInterval(3), memory=8),
     )
     train(GradientStep(size, scaler=chosen), plugin, model=Half)
     assert plugin.history.merges

@@ -33,7 +33,7 @@ class StrengthenedRehearsal(Rehearsal):
         if iterations is not None and iterations < 1:
             raise ValueError(f"iterations: expected 1 or more of each rehearsal, got {iterations}")
         per: dict[str, Any] = {} if iterations is None else {"ratio": float(iterations), "per": "merge"}
-        super().__init__(**per, monitor_every=None)
+        super().__init__(**per)
         self.time, self.strength, self.gamma = time, strength, gamma
         self._past: list[Tensor] = []
 

@@ -54,7 +54,7 @@ def alternate(budget: "Budget", interval: int = 8, merges_at_end: bool = False, 
     chosen: Arguments = {
         "schedule": {"name": "fixed", "n": interval, "merges_at_end": merges_at_end},
         "weights": {"name": "fixed", "new": 1.0, "past": 1.0},
-        "rehearsal": {"monitor_every": None},
+        "forgetting": "none",
     }
     return {"plugins": [AIMMergingPlugin(**{"memory": budget.rehearsal(), "seed": budget.seed, **chosen, **options})]}
 
@@ -72,7 +72,8 @@ def mer(budget: "Budget", share: float = 0.25, interval: int = 8, epsilon: float
         memory=plugin.storage_policy,
         schedule={"name": "fixed", "n": interval},
         weights={"name": "fixed", "new": epsilon, "past": 1 - epsilon},
-        rehearsal={"ratio": 0.0, "monitor_every": None},
+        forgetting="none",
+        rehearsal={"ratio": 0.0},
         seed=budget.seed,
     )
     return {"plugins": [plugin, reptile]}
@@ -105,6 +106,7 @@ def forever(
         memory=budget.rehearsal(),
         schedule=time,
         weights={"name": "fixed", "new": 1.0, "past": 1.0},
+        forgetting="none",
         rehearsal=StrengthenedRehearsal(time, strength, gamma, iterations),
         seed=budget.seed,
     )

@@ -125,3 +125,17 @@ class ForgettingSignal(Activations):
             self.threshold = max(self.floor, self.factor * sum(self.collected) / len(self.collected))
         self.status = "collecting"
         return self.status
+
+
+class NoForgetting(Activations):
+    """Nothing ever speaks of forgetting: P_past is 0, no merge comes early, and no historical loss is taken."""
+
+    monitors = False
+
+    def update(self, observation: Observation) -> str:
+        """Stay quiet.
+
+        :param observation: the iteration.
+        """
+        self.status = "quiet"
+        return self.status

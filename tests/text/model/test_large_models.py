@@ -66,7 +66,7 @@ def test_checkpointed_models_merge_and_can_be_copied(name: str, tasks: Any, stra
         model = deepcopy(LanguageModel.from_pretrained(name, gradient_checkpointing=checkpointing))
         benchmark = text_benchmark(tasks, model.tokenizer)
         torch.manual_seed(0)
-        plugin = AIMMergingPlugin(memory=4, schedule=FixedInterval(2))
+        plugin = AIMMergingPlugin("paper", memory=4, schedule=FixedInterval(2))
         strategy = strategy_of(model, plugins=[GradientStep(2), plugin])
         for experience in benchmark.train_stream:
             strategy.train(experience)
@@ -140,7 +140,7 @@ def test_a_model_partly_on_disk_has_the_gradients_of_the_whole(
 
 def test_a_model_partly_on_disk_trains_and_merges(folder: str, tmp_path: Path, tasks: Any, strategy_of: Any) -> None:
     model = deepcopy(spread(folder, tmp_path, autocast=torch.bfloat16))
-    plugin = AIMMergingPlugin(memory=4, schedule=FixedInterval(2))
+    plugin = AIMMergingPlugin("paper", memory=4, schedule=FixedInterval(2))
     strategy = strategy_of(model, plugins=[GradientStep(2), plugin])
     for experience in text_benchmark(tasks, model.tokenizer).train_stream:
         strategy.train(experience)
@@ -209,7 +209,7 @@ def test_a_model_in_few_bits_has_roughly_the_gradients_of_the_whole(
 def test_an_optimizer_of_8_bits_trains_and_merges(state: Any, tasks: Any, strategy_of: Any) -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes")
     model = LanguageModel.from_pretrained("tiny", lora=False)
-    plugin = AIMMergingPlugin(memory=4, rehearsal={"optimizer": state})
+    plugin = AIMMergingPlugin("paper", memory=4, rehearsal={"optimizer": state})
     optimizer = bitsandbytes.optim.AdamW8bit(model.parameters(), lr=1e-3, min_8bit_size=256)
     strategy = strategy_of(model, plugins=[GradientStep(2), plugin], train_epochs=8)
     strategy.optimizer = optimizer

@@ -328,7 +328,7 @@ def test_the_training_loss_is_the_mean_over_closed_and_open_examples_replayed_or
 def test_merging_rehearses_closed_and_open_tasks_together(
     model: LanguageModel, tasks: list[TextTask], strategy_of: Callable[..., Any]
 ) -> None:
-    plugin = AIMMergingPlugin(schedule=FixedInterval(2), memory=4)
+    plugin = AIMMergingPlugin("paper", schedule=FixedInterval(2), memory=4)
     benchmark = text_benchmark(tasks, model.tokenizer)
     check(strategy_of(model, loss_metrics(experience=True), plugins=[plugin]), benchmark)
     assert [merge.experience for merge in plugin.history.merges] == [1, 2]

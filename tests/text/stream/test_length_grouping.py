@@ -73,7 +73,7 @@ def test_the_seed_decides_the_order(train: Callable[..., Seen]) -> None:
 def test_aim_merges_beside_it(
     llama: LanguageModel, closed_tasks: list[TextTask], strategy_of: Callable[..., Any]
 ) -> None:
-    aim = AIMMergingPlugin(memory=4)
+    aim = AIMMergingPlugin("paper", memory=4)
     strategy = strategy_of(llama, plugins=[LengthGrouping(), aim], train_epochs=4)
     for experience in text_benchmark(closed_tasks, llama.tokenizer, cache=False).train_stream:
         strategy.train(experience)

@@ -53,7 +53,7 @@ def test_tasks_from_a_table_a_data_set_and_chats_are_one_stream(name: str, tmp_p
         train_mb_size=4,
         train_epochs=8,
         eval_mb_size=8,
-        plugins=[AIMMergingPlugin(memory=2)],
+        plugins=[AIMMergingPlugin("paper", memory=2)],
         evaluator=EvaluationPlugin(*text_metrics(), matrix, loggers=[]),
     )
     for experience in benchmark.train_stream:
