@@ -19,7 +19,7 @@ MODULES = sorted({name for _, now in ROWS for name in re.findall(r"`(avalanche_a
 def test_a_new_setting_is_taken(now: str) -> None:
     code = re.search(r"`(\w+=\{.*?\})`", now)
     assert code is not None
-    AIMMergingPlugin(**eval(f"dict({code[1].replace('…', '0.5')})"))
+    AIMMergingPlugin("paper", **eval(f"dict({code[1].replace('…', '0.5')})"))
 
 
 def test_parts_are_given_by_keyword() -> None:

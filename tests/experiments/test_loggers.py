@@ -49,7 +49,7 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> FakeWandb:
 def test_tensorboard_has_the_loss_the_scores_and_the_merges(
     configuration: Callable[..., Configuration], tmp_path: Path
 ) -> None:
-    Comparison(configuration(strategies=("aim",), log=("tensorboard",)), tmp_path).run(progress=False)
+    Comparison(configuration(strategies=("aim-paper",), log=("tensorboard",)), tmp_path).run(progress=False)
     (run,) = (tmp_path / "logs" / "tensorboard").iterdir()
     events = EventAccumulator(str(run)).Reload()
     tags = events.Tags()["scalars"]
@@ -91,7 +91,7 @@ def test_a_missing_package_is_named_before_training(
 def test_logging_changes_no_result(configuration: Callable[..., Configuration], tmp_path: Path) -> None:
     results = []
     for name, log in (("plain", ()), ("logged", ("tensorboard",))):
-        comparison = Comparison(configuration(strategies=("aim",), log=log), tmp_path / name)
+        comparison = Comparison(configuration(strategies=("aim-paper",), log=log), tmp_path / name)
         comparison.run(progress=False)
         results.append(comparison.results[0])
     assert results[0].r == results[1].r

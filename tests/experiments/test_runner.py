@@ -46,7 +46,7 @@ def test_python_s_and_numpy_s_streams_are_seeded_too(trained_llama: Trained) -> 
 
 
 def test_another_seed_gives_another_run(trained_llama: Trained) -> None:
-    runs = [run(Key("aim", seed=seed), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for seed in (0, 1)]
+    runs = [run(Key("aim-paper", seed=seed), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for seed in (0, 1)]
     assert measured(runs[0])[-1] != measured(runs[1])[-1]
 
 
@@ -146,7 +146,7 @@ def test_the_order_and_the_references_are_recorded(trained_llama: Trained) -> No
 
 
 def test_only_merging_has_merges_and_a_history(trained_llama: Trained) -> None:
-    replay, aim = (run(Key(name), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for name in ("replay", "aim"))
+    replay, aim = (run(Key(name), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for name in ("replay", "aim-paper"))
     assert (replay.merges, replay.history) == (None, None)
     assert aim.history is not None
     assert aim.history.iterations

@@ -191,7 +191,7 @@ def test_the_cosine_of_a_merge_is_that_of_its_two_gradients_and_costs_no_pass(tr
     looking.due = lambda observation, look=looking.due: (
         look(observation) or ("now" if observation.elapsed == ITERATIONS else None)
     )
-    plugin = merging(looking, memory=RehearsalMemory(4), rehearsal={"batch_size": 4, "monitor_every": None})
+    plugin = merging(looking, memory=RehearsalMemory(4), forgetting="none", rehearsal={"batch_size": 4})
     gradients, passes = [], []
 
     class Watch(Snapshots):

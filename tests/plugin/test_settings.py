@@ -150,7 +150,7 @@ def test_no_name_of_a_preset_is_taken_for_the_default(name):
 )
 def test_an_object_that_is_no_such_part_is_refused(part, given, expected):
     with pytest.raises(TypeError, match=f"{part}: expected {expected}.*, a dict of settings or a name, got"):
-        AIMMergingPlugin(**{part: given})
+        AIMMergingPlugin("paper", **{part: given})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""The evidence's table and figure, of comparisons that are done or under way.
+
+python -m benchmarks.evidence.tables long short --titles "Long tasks" "Short tasks" --figure rivals.png --baseline alternate
+
+Each folder's table has the mean OP and BWT of each strategy, its paired difference to the baseline over orders and
+seeds, all with 95 % bootstrap intervals, and what its runs cost. The figure has a panel for each folder.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from avalanche_aim.experiments.result import Result
+from avalanche_aim.experiments.store import RunStore
+from avalanche_aim.experiments.tuned import Tuned
+from avalanche_aim.report.drawing import Plot
+from avalanche_aim.report.palette import look
+from avalanche_aim.report.statistics import bootstrap_interval, paired_difference
+
+HEAD = "| strategy | rate | setting | runs | OP | BWT | Δ OP | Δ BWT | passes | others | memory | steps | s |"
+Runs = Mapping[str, Mapping[tuple[str, int], Result]]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the tables, and draw the figure where it is asked for; returns 0."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="what --out of the comparisons was")
+    p.add_argument("--baseline", default="alternate", metavar="NAME", help="(default: alternate)")
+    p.add_argument("--titles", nargs="+", metavar="TEXT", help="of the folders (default: their names)")
+    p.add_argument("--figure", type=Path, metavar="PNG", help="where to draw the figure")
+    p.add_argument("--pairs", nargs="+", default=[], metavar="A:B", help="differences between strategies, to print too")
+    arguments = p.parse_args(argv)
+    titles = arguments.titles or [folder.name for folder in arguments.folders]
+    panels = {title: runs_of(folder) for title, folder in zip(titles, arguments.folders, strict=True)}
+    for (title, runs), folder in zip(panels.items(), arguments.folders, strict=True):
+        print(f"### {title}\n", *table(runs, folder, arguments.baseline), sep="\n", end="\n\n")
+    for pair in arguments.pairs:
+        one, other = pair.split(":")
+        cells = [f"{change(runs, one, other, 'OP')} | {change(runs, one, other, 'BWT')}" for runs in panels.values()]
+        print(f"| {one} − {other} | {' | '.join(cells)} |")
+    if arguments.figure:
+        figure(panels).save(arguments.figure)
+    return 0
+
+
+def runs_of(folder: Path) -> Runs:
+    """Return strategy → (order, seed) → its run, the best OP first."""
+    results, _ = RunStore(folder).load()
+    runs: dict[str, dict[tuple[str, int], Result]] = {}
+    for result in results:
+        runs.setdefault(result.strategy, {})[result.order, result.seed] = result
+    return dict(sorted(runs.items(), key=lambda item: -fmean(numbers(item[1], "OP").values())))
+
+
+def numbers(runs: Mapping[tuple[str, int], Result], metric: str) -> dict[tuple[str, int], float]:
+    """Return a metric of each run."""
+    return {run: result.metrics[metric] for run, result in runs.items()}
+
+
+def table(runs: Runs, folder: Path, baseline: str) -> list[str]:
+    """Return the lines of a folder's table."""
+    file = folder / "tuned.json"
+    choices: Mapping[str, Any] = Tuned.read(file).choices if file.exists() else {}
+    lines = [HEAD, "| --- | --: | --- |" + " --: |" * 10]
+    for name, own in runs.items():
+        choice = choices.get(name)
+        rate = "–" if choice is None else f"{1e3 * choice.learning_rate:g}·10⁻³" + " (edge)" * choice.at_edge
+        options = ", ".join(f"{k} {v:g}" for k, v in choice.options.items()) if choice and choice.options else "–"
+        costs = [result.cost for result in own.values() if result.cost is not None]
+        passes, others, share, steps, minutes = (
+            fmean(getattr(cost, field) for cost in costs)
+            for field in ("gradient_passes", "other_passes", "memory_share", "optimizer_steps", "training_minutes")
+        )
+        scores = " | ".join(_mean(list(numbers(own, metric).values())) for metric in ("OP", "BWT"))
+        changes = " | ".join("–" if name == baseline else change(runs, name, baseline, m) for m in ("OP", "BWT"))
+        lines.append(f"| {name} | {rate} | {options} | {len(own)} | {scores} | {changes} | {passes:.2f} | {others:.2f} | "
+                     f"{share:.0%} | {steps:.0f} | {60 * minutes:.0f} |")  # fmt: skip
+    return lines
+
+
+def change(runs: Runs, one: str, other: str, metric: str) -> str:
+    """Return the paired difference of two strategies with its interval, as a table has it."""
+    found = paired_difference(numbers(runs.get(one, {}), metric), numbers(runs.get(other, {}), metric))
+    if found is None:
+        return "–"
+    interval = "" if found.interval is None else f" [{_signed(found.interval[0])}, {_signed(found.interval[1])}]"
+    return f"{_signed(found.spread.mean)}{interval}"
+
+
+def figure(panels: Mapping[str, Runs]) -> Plot:
+    """Return a panel for each comparison: OP of each strategy, with its interval over orders and seeds."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (title, runs) in zip(axes, panels.items(), strict=True):
+            for place, (name, own) in enumerate(reversed(runs.items())):
+                values = list(numbers(own, "OP").values())
+                low, high = bootstrap_interval(values) if len(values) > 1 else (values[0],) * 2
+                axis.plot([low, high], [place, place], color=look(name).hex, lw=3)
+                axis.plot(fmean(values), place, look(name).marker, color=look(name).hex, ms=7)
+            axis.set_yticks(range(len(runs)), list(reversed(runs)))
+            axis.set_title(title)
+            axis.set_xlabel("OP after the last task, in percent")
+
+    most = max(map(len, panels.values()))
+    return Plot("Mean OP of each strategy with its 95 % interval", 430 * len(panels), 90 + 22 * most, draw)
+
+
+def _mean(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.1f}".replace("-", "−")
+    low, high = bootstrap_interval(values)
+    return f"{fmean(values):.1f} [{low:.1f}, {high:.1f}]".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
