@@ -146,7 +146,9 @@ def test_the_order_and_the_references_are_recorded(trained_llama: Trained) -> No
 
 
 def test_only_merging_has_merges_and_a_history(trained_llama: Trained) -> None:
-    replay, aim = (run(Key(name), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for name in ("replay", "aim-paper"))
+    replay, aim = (
+        run(Key(name), *trained_llama, SETTINGS, bar=progress_bar(0, False)) for name in ("replay", "aim-paper")
+    )
     assert (replay.merges, replay.history) == (None, None)
     assert aim.history is not None
     assert aim.history.iterations

@@ -40,7 +40,8 @@ VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time")
 MERGING = (
     "aim",
     *VARIANTS,
-    "aim-paper", "aim-settled",
+    "aim-paper",
+    "aim-settled",
     "aim-reference",
     "aim-economical",
     "aim-replay",

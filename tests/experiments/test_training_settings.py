@@ -21,7 +21,8 @@ EVERYTHING = replace(SETTINGS, epochs=2, micro_batch_size=3, max_grad_norm=1.0, 
 IN_PARTS = [name for name, strategy in STRATEGIES.items() if not strategy.whole_batch]
 MERGING = (
     "aim",
-    "aim-paper", "aim-settled",
+    "aim-paper",
+    "aim-settled",
     "aim-reference",
     "aim-economical",
     "aim-replay",
