@@ -1,6 +1,6 @@
 """The evidence's table and figure, of comparisons that are done or under way.
 
-python -m benchmarks.evidence.tables long short --titles "Long tasks" "Short tasks" --figure rivals.png --baseline alternate
+python -m benchmarks.evidence.tables long short --titles "Long tasks" "Short tasks" --figure rivals.png
 
 Each folder's table has the mean OP and BWT of each strategy, its paired difference to the baseline over orders and
 seeds, all with 95 % bootstrap intervals, and what its runs cost. The figure has a panel for each folder.
@@ -73,10 +73,11 @@ def table(runs: Runs, folder: Path, baseline: str) -> list[str]:
             fmean(getattr(cost, field) for cost in costs)
             for field in ("gradient_passes", "other_passes", "memory_share", "optimizer_steps", "training_minutes")
         )
-        scores = " | ".join(_mean(list(numbers(own, metric).values())) for metric in ("OP", "BWT"))
-        changes = " | ".join("–" if name == baseline else change(runs, name, baseline, m) for m in ("OP", "BWT"))
-        lines.append(f"| {name} | {rate} | {options} | {len(own)} | {scores} | {changes} | {passes:.2f} | {others:.2f} | "
-                     f"{share:.0%} | {steps:.0f} | {60 * minutes:.0f} |")  # fmt: skip
+        cells = [name, rate, options, f"{len(own)}"]
+        cells += [_mean(list(numbers(own, metric).values())) for metric in ("OP", "BWT")]
+        cells += ["–" if name == baseline else change(runs, name, baseline, metric) for metric in ("OP", "BWT")]
+        cells += [f"{passes:.2f}", f"{others:.2f}", f"{share:.0%}", f"{steps:.0f}", f"{60 * minutes:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
