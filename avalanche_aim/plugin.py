@@ -46,6 +46,7 @@ class AIMMergingPlugin(Method, SupervisedPlugin, supports_distributed=True):  # 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Take θ_prev and start signals and intervals anew, where a task begins and there is something to rehearse."""
         getattr(strategy.model, "check_criterion", lambda criterion: None)(strategy._criterion)
+        getattr(self.memory, "check", lambda *_: None)(strategy.model, strategy.experience)
         DataParallel.check(strategy)
         self._owner.check(strategy, self)
         engine, experience = StrategyEngine(strategy, self), strategy.experience

@@ -18,6 +18,7 @@ from .schedules import (
     RandomInterval,
     ReferenceInterval,
     Schedule,
+    SharesOfTask,
 )
 from .signals import Activations, ForgettingSignal, GradientAngle, LearningSignal, NoForgetting
 from .slow_weights import ExponentialAverage, SlowWeights, TailAverage
@@ -61,6 +62,7 @@ __all__ = [
     "RehearsalPlan",
     "Rule",
     "Schedule",
+    "SharesOfTask",
     "SignalWeights",
     "SlowWeights",
     "TailAverage",

@@ -183,11 +183,11 @@ class IterativeMerging:
             return True
         later = self._experiences > 1 and self._experience > 0  # a resumed run begins its first experience twice
         if later or getattr(self.rehearsal.memory, "size", None) == 0:
-            self.recorder.warn_once(
+            said = (
                 "the memory is empty: nothing is rehearsed, and nothing will merge; give it more examples (memory=), "
-                "or rehearsal=None to merge without a memory",
-                "empty memory",
+                "or rehearsal=None to merge without a memory"
             )
+            self.recorder.warn_once(getattr(self.rehearsal.memory, "empty_because", said), "empty memory")
         return False
 
     def _say_that_nothing_merged(self) -> None:
@@ -243,7 +243,9 @@ class IterativeMerging:
         return {name: partial(_agreed, engine, measure) for name, measure in measures.items()}
 
     def _progress(self, engine: Engine) -> float | None:
-        return min(1.0, self._iteration / engine.iterations) if engine.iterations else None
+        if not engine.iterations or self._iteration > engine.iterations:  # nobody knows, or it is a part of a task
+            return None
+        return self._iteration / engine.iterations
 
     def _merge(self, engine: Engine, reason: str) -> None:
         weights = self.weights

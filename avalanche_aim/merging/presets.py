@@ -12,10 +12,10 @@ from .controller import MergeController
 from .diagnosis import Diagnosis
 from .rehearsal_plan import RehearsalPlan
 from .rules import RULES
-from .schedules import SCHEDULES, AdaptiveInterval, ModelTime, ReferenceInterval, Schedule
+from .schedules import SCHEDULES, AdaptiveInterval, ModelTime, ReferenceInterval, Schedule, SharesOfTask
 from .signals import FORGETTING, Activations, ForgettingSignal, GradientAngle, LearningSignal, NoForgetting
 from .slow_weights import SLOW_WEIGHTS, SlowWeights
-from .weights import WEIGHTINGS, ReferenceWeights, SignalWeights
+from .weights import WEIGHTINGS, FixedWeights, ReferenceWeights, SignalWeights
 
 KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "schedule": SCHEDULES,
@@ -134,6 +134,9 @@ _SETTLED = replace(
     forgetting=Part(NoForgetting),
 )
 
+# Few, long merges: three of a task were best of 1, 2, 3, 5, 10 and 40 (docs/beyond.md).
+_THIRDS = replace(_SETTLED, schedule=Part(SharesOfTask, {"merges": 3}), weights=Part(FixedWeights))
+
 PRESETS: dict[str, Preset] = {
     "paper": _PAPER,
     # A fifth of the memory iterations, four times as long: shorter ones leave merges to undo training, and smaller
@@ -164,6 +167,8 @@ PRESETS: dict[str, Preset] = {
     ),
     "angle": replace(_SETTLED, forgetting=Part(GradientAngle)),
     "model-time": replace(_SETTLED, schedule=Part(ModelTime, {"merges_at_end": True})),
+    "thirds": _THIRDS,
+    "lean": replace(_THIRDS, rehearsal={**_SETTLED.rehearsal, "ratio": 0.3}),
 }
 
 

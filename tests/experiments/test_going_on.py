@@ -13,7 +13,7 @@ from avalanche_aim.experiments.cost import CostMeter
 from avalanche_aim.experiments.progress import Progress
 
 STRATEGIES = ("aim", "averaging", "joint", "cumulative")
-VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time")
+VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time", "aim-thirds", "aim-lean")
 RIVALS = ("mix-replay", "mer", "sure", "forever", "wsc", "magmax", "slao")
 
 

@@ -36,7 +36,7 @@ from avalanche_aim.merging import (
 )
 from avalanche_aim.text import TextTask
 
-VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time")
+VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time", "aim-thirds", "aim-lean")
 MERGING = (
     "aim",
     *VARIANTS,
@@ -126,7 +126,7 @@ def test_every_strategy_trains_a_model_to_a_full_result(
     assert all(0 <= score <= 100 for score in result.label_accuracy)
     assert len(result.label_accuracy) == 2
     assert result.cost.iterations > 0
-    assert (result.merges is not None) == (name in (*MERGING, *RIVALS_THAT_MERGE, "averaging"))
+    assert (result.merges is not None) == (name in (*MERGING, *RIVALS_THAT_MERGE, "averaging", "aim-self-written"))
     assert finite(strategy)
     assert not all(map(torch.equal, strategy.model.parameters(), tiny_models[kind].parameters()))
 

@@ -15,6 +15,7 @@ from avalanche_aim.merging import (
     OncePerTask,
     RandomInterval,
     ReferenceInterval,
+    SharesOfTask,
 )
 
 ALL = [AdaptiveInterval, ReferenceInterval, lambda: FixedInterval(5), lambda: RandomInterval(5), OncePerTask]
@@ -181,6 +182,44 @@ def test_every_schedule_can_merge_at_the_end_as_well(kind):
     assert kind(merges_at_end=True).merges_at_end
 
 
+# Shares of a task
+
+
+def merges_at(schedule, iterations):
+    """Iterations of a task at which a schedule merges; the end apart."""
+    schedule.start()
+    merges = []
+    for iteration in range(1, iterations + 1):
+        progress = iteration / iterations
+        if schedule.due(observed(progress=progress)):
+            merges.append(iteration)
+            schedule.adapt(merged(progress=progress))
+    return merges
+
+
+@pytest.mark.parametrize(
+    ("merges", "iterations", "expected"),
+    [(3, 12, [4, 8]), (3, 10, [4, 7]), (1, 12, []), (2, 2, [1]), (5, 3, [1, 2]), (100, 100, list(range(1, 100)))],
+)
+def test_shares_of_a_task_are_merged_when_they_have_passed_and_the_last_at_the_end(merges, iterations, expected):
+    schedule = SharesOfTask(merges)
+    assert schedule.merges_at_end
+    assert merges_at(schedule, iterations) == expected
+    assert merges_at(schedule, iterations) == expected  # a new task begins anew
+
+
+def test_a_restored_schedule_of_shares_goes_on_where_it_was():
+    schedule, restored = SharesOfTask(4), SharesOfTask(4)
+    schedule.adapt(merged(progress=0.5))
+    restored.load_state_dict(json.loads(json.dumps(schedule.state_dict())))
+    assert [restored.due(observed(progress=share)) for share in (0.5, 0.7, 0.75)] == [None, None, "share"]
+
+
+def test_shares_of_a_task_of_unknown_length_are_refused():
+    with pytest.raises(ValueError, match=r"asked for its progress, .* whose number of iterations is known"):
+        SharesOfTask().due(observed())
+
+
 # Errors and state
 
 
@@ -189,6 +228,7 @@ def test_every_schedule_can_merge_at_the_end_as_well(kind):
     [
         (lambda: FixedInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
         (lambda: FixedInterval(-4), "interval: expected a whole number of iterations, at least 1, got -4"),
+        (lambda: SharesOfTask(0), "merges: expected 1 or more in a task, got 0"),
         (lambda: RandomInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
         (lambda: ReferenceInterval(0), "interval: expected a whole number of iterations, at least 1, got 0"),
         (lambda: AdaptiveInterval(1), "1 <= minimum <= initial <= maximum, got minimum 2, initial 1 and maximum 128"),

@@ -8,7 +8,7 @@ def observed(historical_loss=None, *, elapsed=1, forgetting=None, **measures):
     return Observation(0, elapsed, elapsed, learning, forgetting or ForgettingSignal(), historical_loss, **measures)
 
 
-def merged(movement=1.0, elapsed=1, *, interval=None, learning=None, forgetting=None, names=("w",)):
+def merged(movement=1.0, elapsed=1, *, interval=None, learning=None, forgetting=None, names=("w",), progress=None):
     return DueMerge(
         experience=1,
         reason="interval",
@@ -19,4 +19,5 @@ def merged(movement=1.0, elapsed=1, *, interval=None, learning=None, forgetting=
         learning=learning or LearningSignal(None),
         forgetting=forgetting or ForgettingSignal(),
         names=names,
+        progress=progress,
     )

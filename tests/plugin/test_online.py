@@ -70,6 +70,12 @@ def test_signals_count_on_from_part_to_part(three_tasks: Any) -> None:
     assert [merge.elapsed for merge in plugin.history.merges] == [8, 8]
 
 
+def test_shares_of_a_task_in_parts_are_refused(three_tasks: Any) -> None:
+    plugin = AIMMergingPlugin("thirds", memory=8)
+    with pytest.raises(ValueError, match="whose number of iterations is known"):
+        trained(online(three_tasks.train_stream, True), plugin)
+
+
 def test_the_memory_is_balanced_over_the_classes_of_the_whole_task(three_tasks: Any) -> None:
     memory = RehearsalMemory(6)
     trained(online(three_tasks.train_stream, True, 1), aim(memory=memory))

@@ -166,7 +166,7 @@ def test_an_object_that_is_no_such_part_is_refused(part, given, expected):
         (
             "schedule",
             "",
-            "schedule: expected one of adaptive, reference, fixed, random, once, model-time, got the name ''",
+            "schedule: expected one of adaptive, reference, fixed, random, once, model-time, shares, got the name ''",
         ),
         ("schedule", {"name": "once", "n": 3}, "schedule: expected no setting, got n"),
         ("rule", "tis", "rule: expected one of interpolate, ties, dare, got the name 'tis'"),

@@ -113,6 +113,15 @@ def forever(
     return {"plugins": [plugin]}
 
 
+def self_written(budget: "Budget", confidence: float = 0.5, distinct: float = 0.7, **options: Any) -> Arguments:
+    """AIM `settled` on examples that the model writes itself, as many of each past task as a memory would hold."""
+    from ...text.self_written import SelfWrittenMemory, SelfWrittenRehearsal
+
+    memory = SelfWrittenMemory(max(1, budget.per_task), budget.seed, confidence=confidence, distinct=distinct)
+    rehearsal = SelfWrittenRehearsal(memory, monitor_every=None)
+    return {"plugins": [AIMMergingPlugin("settled", rehearsal=rehearsal, seed=budget.seed, **options)]}
+
+
 def wsc(budget: "Budget", warmup: float = 0.5, retain: float = 0.2, share: float | None = None) -> Arguments:
     """Weight space consolidation on top of mixed replay; of replay with a share of each batch where one is given."""
     (plugin,) = (mix_replay(budget) if share is None else replay(budget, share))["plugins"]

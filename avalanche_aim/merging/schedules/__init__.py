@@ -7,6 +7,7 @@ from .once import OncePerTask
 from .random import RandomInterval
 from .reference import ReferenceInterval
 from .schedule import AdaptingSchedule, Schedule
+from .shares import SharesOfTask
 
 SCHEDULES: dict[str, type[Schedule]] = {
     "adaptive": AdaptiveInterval,
@@ -15,6 +16,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "random": RandomInterval,
     "once": OncePerTask,
     "model-time": ModelTime,
+    "shares": SharesOfTask,
 }
 
 __all__ = [
@@ -27,4 +29,5 @@ __all__ = [
     "RandomInterval",
     "ReferenceInterval",
     "Schedule",
+    "SharesOfTask",
 ]

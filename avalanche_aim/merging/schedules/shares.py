@@ -1,0 +1,35 @@
+"""Merges at shares of a task, whatever its length."""
+
+from ..observation import DueMerge, Observation
+from .schedule import Schedule
+
+
+class SharesOfTask(Schedule):
+    """Merge when 1/n, 2/n, … of the task's iterations have passed, and at its end.
+
+    So the horizon over which a merge averages is a share of the task: few, long merges cost little of what was learned,
+    as the weights have settled by then, and nothing is left unmerged. docs/beyond.md has what n is worth.
+
+    :param merges: n, of each task.
+    :raises ValueError: for less than one; in training, where the number of iterations is not known.
+    """
+
+    STATE = (*Schedule.STATE, "done")
+
+    def __init__(self, merges: int = 3) -> None:
+        super().__init__(None, merges_at_end=True)
+        if isinstance(merges, bool) or not isinstance(merges, int) or merges < 1:
+            raise ValueError(f"merges: expected 1 or more in a task, got {merges!r:.80}")
+        self.merges = merges
+        self.done = 0
+
+    def start(self) -> None:
+        super().start()
+        self.done = 0
+
+    def due(self, observation: Observation) -> str | None:
+        passed = int(observation.progress * self.merges + 1e-9)  # 0.29 · 100 is 28.999…
+        return "share" if self.done < passed < self.merges else None
+
+    def adapt(self, merge: DueMerge) -> None:
+        self.done = int((merge.progress or 0.0) * self.merges + 1e-9)
