@@ -73,7 +73,8 @@ class SelfWrittenMemory:
         """Why nothing is rehearsed, where no text was kept."""
         return (
             "none of the texts that the model wrote passed the filter: nothing is rehearsed, and nothing will merge; "
-            f"lower confidence ({self.confidence}) or distinct ({self.distinct}), or write more (attempts={self.attempts})"
+            f"lower confidence ({self.confidence}) or distinct ({self.distinct}), or write more "
+            f"(attempts={self.attempts})"
         )
 
     def check(self, model: Any, experience: Any) -> None:
