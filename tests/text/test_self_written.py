@@ -24,7 +24,7 @@ def trained_with(
 
     def train(**settings: Any) -> tuple[SelfWrittenMemory, AIMMergingPlugin, Any]:
         memory = SelfWrittenMemory(**{"size": 4, "attempts": 2, **settings})
-        plugin = AIMMergingPlugin("settled", rehearsal=SelfWrittenRehearsal(memory, monitor_every=None))
+        plugin = AIMMergingPlugin("settled", rehearsal=SelfWrittenRehearsal(memory))
         benchmark = text_benchmark(closed_tasks[:2], llama.tokenizer)
         strategy = strategy_of(llama, plugins=[plugin], train_epochs=2)
         for experience in benchmark.train_stream:

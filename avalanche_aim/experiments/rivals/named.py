@@ -118,7 +118,7 @@ def self_written(budget: "Budget", confidence: float = 0.5, distinct: float = 0.
     from ...text.self_written import SelfWrittenMemory, SelfWrittenRehearsal
 
     memory = SelfWrittenMemory(max(1, budget.per_task), budget.seed, confidence=confidence, distinct=distinct)
-    rehearsal = SelfWrittenRehearsal(memory, monitor_every=None)
+    rehearsal = SelfWrittenRehearsal(memory)
     return {"plugins": [AIMMergingPlugin("settled", rehearsal=rehearsal, seed=budget.seed, **options)]}
 
 
