@@ -162,7 +162,7 @@ def test_an_object_that_is_no_such_part_is_refused(part, given, expected):
         ("learning", {"window": 0}, "window: expected at least 2"),
         ("learning", {"windw": 3}, "learning: expected some of window, divided_by, got windw"),
         ("learning", "trend", "learning: expected settings or an object, since it has one kind only"),
-        ("forgetting", {"factor": 0.0}, "factor: expected a positive multiple"),
+        ("forgetting", {"name": "loss", "factor": 0.0}, "factor: expected a positive multiple"),
         (
             "schedule",
             "",
