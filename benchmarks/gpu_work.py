@@ -61,6 +61,13 @@ class Watch(SupervisedPlugin):
             torch.cuda.reset_peak_memory_stats()
         self._began = time.perf_counter()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing that training depends on."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Keep the loss."""
         self.losses.append(strategy.loss.detach())

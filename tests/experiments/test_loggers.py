@@ -63,9 +63,9 @@ def test_tensorboard_has_the_loss_the_scores_and_the_merges(
 def test_weights_and_biases_has_them_too_and_is_told_which_run_it_is(
     configuration: Callable[..., Configuration], tmp_path: Path, wandb: FakeWandb
 ) -> None:
-    asked = configuration(strategies=("naive", "aim"), log=("wandb",))
+    asked = configuration(strategies=("naive", "aim-paper"), log=("wandb",))
     Comparison(asked, tmp_path).run(progress=False)
-    assert [settings["name"].partition(",")[0] for settings in wandb.started] == ["naive", "aim"]
+    assert [settings["name"].partition(",")[0] for settings in wandb.started] == ["naive", "aim-paper"]
     assert len({settings["id"] for settings in wandb.started}) == wandb.ended == 2
     assert wandb.started[0]["config"]["batch_size"] == 4
     names = {name for values, _ in wandb.logged for name in values}
@@ -74,7 +74,7 @@ def test_weights_and_biases_has_them_too_and_is_told_which_run_it_is(
 
 def test_a_run_that_resumes_is_logged_to_where_it_was(tmp_path: Path, wandb: FakeWandb) -> None:
     for _ in range(2):
-        with loggers(["wandb"], tmp_path, Key("aim", "1", 0), {}):
+        with loggers(["wandb"], tmp_path, Key("aim-paper", "1", 0), {}):
             pass
     first, second = (settings["id"] for settings in wandb.started)
     assert first == second

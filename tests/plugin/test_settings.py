@@ -185,7 +185,7 @@ def test_an_object_that_is_no_such_part_is_refused(part, given, expected):
 )
 def test_a_setting_out_of_range_is_refused(setting, value, message):
     with pytest.raises(ValueError, match=message):
-        AIMMergingPlugin(**{setting: value})
+        AIMMergingPlugin("paper", **{setting: value})
 
 
 @pytest.mark.parametrize("rehearsal", [None, Rehearsal(RehearsalMemory(3))])
