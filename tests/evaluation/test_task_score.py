@@ -197,7 +197,9 @@ def test_unknown_metric_is_named(model: LanguageModel, benchmark: CLScenario, ma
     experience = benchmark.test_stream[0]
     key = experience.answer_key
     experience.answer_key = type(key)(("bleu", *key.metrics[1:]), key.references)
-    with pytest.raises(ValueError, match="expected one of exact_match, rouge_l, edit_similarity, first_letter, got bleu"):
+    with pytest.raises(
+        ValueError, match="expected one of exact_match, rouge_l, edit_similarity, first_letter, got bleu"
+    ):
         make_strategy(model, TaskScore("stream")).eval([experience])
 
 
