@@ -77,9 +77,10 @@ class Runner:
     def avalanche_aim(self, command: str, arguments: str) -> int:
         """A command of the library."""
         words = shlex.split(arguments)
-        for flag in ("--plugins", "--metrics"):
-            for name in _values(words, flag):
-                Path(name).write_text(saved_as(name), encoding="utf-8")
+        for name in [*_values(words, "--plugins"), *_values(words, "--metrics"), *_values(words, "--config")]:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            shipped = (ROOT / name).exists()
+            Path(name).write_text((ROOT / name).read_text("utf-8") if shipped else saved_as(name), encoding="utf-8")
         if command == "report":
             shutil.copytree(self.finished, words[0])
             return 0 if self._seen(f"report {words[1:]}") else main([command, *words])
@@ -133,6 +134,12 @@ class Runner:
         assert set(named) <= set(FIGURES)
         return measure(["padding", "--quick", "--model", "tiny"])
 
+    def tables(self, arguments: str) -> int:
+        """Of a finished comparison."""
+        from benchmarks.evidence.tables import main as print_tables
+
+        return print_tables([str(self.finished), *arguments.split()[1:]])
+
     def _short(self, words: list[str]) -> list[str]:
         named = _values(words, "--strategies") or ["naive", "aim"]
         assert set(named) <= set(STRATEGIES) or "--plugins" in words
@@ -156,6 +163,7 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     r"srun ray symmetric-run .* -- (python .*)": Runner.once,
     r"python examples/(\w+)\.py ?(.*)": Runner.example,
     r"python tests/fuzz ?(.*)": Runner.fuzz,
+    r"python -m benchmarks\.evidence\.tables (.*)": Runner.tables,
     r"python -m benchmarks ?(.*)": Runner.benchmarks,
     r"(?:torchrun|accelerate launch) (?:--(?!multi_gpu)\w+ \S+ |--multi_gpu )+(?=-m|examples)(.*)": (
         lambda runner, script: runner.once(f"python {script}")
