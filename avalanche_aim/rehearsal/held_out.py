@@ -1,6 +1,6 @@
 """A rehearsal that watches rows which it does not rehearse."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -52,15 +52,9 @@ class HeldOutRehearsal(Rehearsal):
         self._turns += self.turn == "merge"
         return losses
 
-    def places(self) -> tuple[Sequence[int], Sequence[int]]:
-        held: list[int] = []
-        first = 0
-        for rows in self.memory.selected:
-            count = round(self.hold_out * len(rows))
-            step = len(rows) // max(1, count)  # spread over the rows
-            held += [first + (self._turns + i * step) % len(rows) for i in range(count)]
-            first += len(rows)
-        return [row for row in range(first) if row not in set(held)], sorted(held)
+    def held_places(self, rows: int, count: int) -> Iterable[int]:
+        step = rows // max(1, count)  # spread over the rows
+        return ((self._turns + i * step) % rows for i in range(count))
 
     def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
         return {**super().state_dict(weights), "turns": self._turns}

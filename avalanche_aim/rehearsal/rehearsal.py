@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -180,16 +180,23 @@ class Rehearsal:
         self.fine_tuning.drop_non_finite()
 
     def places(self) -> tuple[Sequence[int], Sequence[int]]:
-        """Return the memory's rows that are rehearsed, and those held out, spread evenly over each experience."""
+        """Return the memory's rows that are rehearsed, and those held out."""
         if not self.hold_out:
             return range(len(self.memory)), ()
         held: set[int] = set()
         first = 0
         for rows in self.memory.selected:
-            count = round(self.hold_out * len(rows))
-            held.update(first + (2 * i + 1) * len(rows) // (2 * count) for i in range(count))
+            held.update(first + place for place in self.held_places(len(rows), round(self.hold_out * len(rows))))
             first += len(rows)
         return [row for row in range(first) if row not in held], sorted(held)
+
+    def held_places(self, rows: int, count: int) -> Iterable[int]:
+        """Choose which rows of an experience are held out: some that are spread evenly over it.
+
+        :param rows: how many the memory has of it.
+        :param count: how many to hold out.
+        """
+        return ((2 * i + 1) * rows // (2 * count) for i in range(count))
 
     def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
         """Return where the random streams are, and the fine-tuning's own moments; the memory has its own state.

@@ -1,7 +1,7 @@
 """A Trainer of Transformers as the engine that the method drives."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from itertools import cycle, islice
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..training.out_of_memory import is_out_of_memory
+from ..training.passing import refused_as
 
 COUNTED = ("_metrics", "_total_train_tokens")
 """What TRL's trainers count in ``compute_loss``; memory batches are not to be among it."""
@@ -163,18 +163,12 @@ class TrainerEngine:
         """
         self.published.update({f"AIM/{name}": float(value) for name, value in values.items()})
 
-    @contextmanager
-    def _passing(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            if is_out_of_memory(error):
-                raise
-            raise ValueError(
-                f"AIMCallback cannot take part in {type(self.trainer).__name__}: its {what} does not pass a batch of "
-                f"single rows, or rows of earlier tasks ({type(error).__name__}: {error!s:.300}); give all tasks the "
-                "same columns, and a data collator that takes any of their rows"
-            ) from error
+    def _passing(self, what: str) -> AbstractContextManager[None]:
+        return refused_as(
+            f"AIMCallback cannot take part in {type(self.trainer).__name__}: its {what} does not pass a batch of "
+            "single rows, or rows of earlier tasks",
+            "; give all tasks the same columns, and a data collator that takes any of their rows",
+        )
 
     def _own(self, rows: Sequence[Any]) -> list[Any]:
         """This process's share of some rows; as many for each process."""

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from ..distributed import broadcast
 from .gradients import GradientStep
-from .out_of_memory import is_out_of_memory
+from .passing import refused_as
 
 
 class StrategyEngine:
@@ -61,15 +61,11 @@ class StrategyEngine:
         self._step = GradientStep(at_once, scaler=GradientStep.of(self.strategy).scaler)
         self.strategy.mbatch = batch
         self.strategy._unpack_minibatch()
-        try:
+        with refused_as(
+            f"AIMMerging cannot take part in {type(self.strategy).__name__}: its forward and criterion do not pass a "
+            "batch of the memory as the data loader gives it"
+        ):
             return self._step.loss(self.strategy)
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            if is_out_of_memory(error):
-                raise
-            raise ValueError(
-                f"AIMMerging cannot take part in {type(self.strategy).__name__}: its forward and criterion do not pass "
-                f"a batch of the memory as the data loader gives it ({type(error).__name__}: {error!s:.300})"
-            ) from error
 
     def backward(self, loss: Tensor) -> None:
         """Make the gradients of a loss.

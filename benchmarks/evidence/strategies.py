@@ -31,7 +31,6 @@ STRATEGIES |= {
     "replay-25": Strategy(Naive, partial(STRATEGIES["replay"].arguments, share=0.25)),
     "aim-at-end": variant(schedule=AT_END),
     "aim-no-forgetting": variant(**NO_FORGETTING),
-    "aim-at-end-no-forgetting": variant(schedule=AT_END, **NO_FORGETTING),
     "fixed-at-end": variant(schedule={"name": "fixed", "n": 8, **AT_END}, **NO_FORGETTING),
     "alternate-ema": Strategy(Naive, partial(STRATEGIES["alternate"].arguments, slow=AVERAGED)),
 }

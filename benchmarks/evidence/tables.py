@@ -17,9 +17,24 @@ from avalanche_aim.experiments.store import RunStore
 from avalanche_aim.experiments.tuned import Tuned
 from avalanche_aim.report.drawing import Plot
 from avalanche_aim.report.palette import look
-from avalanche_aim.report.statistics import bootstrap_interval, paired_difference
+from avalanche_aim.report.statistics import Interval, bootstrap_interval, paired_difference
+from avalanche_aim.report.tables import NONE, Table, cell, markdown
 
-HEAD = "| strategy | rate | setting | runs | OP | BWT | Δ OP | Δ BWT | passes | others | memory | steps | s |"
+HEADER = [
+    "strategy",
+    "rate",
+    "setting",
+    "runs",
+    "OP",
+    "BWT",
+    "Δ OP",
+    "Δ BWT",
+    "passes",
+    "others",
+    "memory",
+    "steps",
+    "s",
+]
 Runs = Mapping[str, Mapping[tuple[str, int], Result]]
 
 
@@ -35,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     titles = arguments.titles or [folder.name for folder in arguments.folders]
     panels = {title: runs_of(folder) for title, folder in zip(titles, arguments.folders, strict=True)}
     for (title, runs), folder in zip(panels.items(), arguments.folders, strict=True):
-        print(f"### {title}\n", *table(runs, folder, arguments.baseline), sep="\n", end="\n\n")
+        print(f"### {title}\n\n{markdown(table(title, runs, folder, arguments.baseline))}\n")
     for pair in arguments.pairs:
         one, other = pair.split(":")
         cells = [f"{change(runs, one, other, 'OP')} | {change(runs, one, other, 'BWT')}" for runs in panels.values()]
@@ -59,15 +74,15 @@ def numbers(runs: Mapping[tuple[str, int], Result], metric: str) -> dict[tuple[s
     return {run: result.metrics[metric] for run, result in runs.items()}
 
 
-def table(runs: Runs, folder: Path, baseline: str) -> list[str]:
-    """Return the lines of a folder's table."""
+def table(title: str, runs: Runs, folder: Path, baseline: str) -> Table:
+    """Return a folder's table."""
     file = folder / "tuned.json"
     choices: Mapping[str, Any] = Tuned.read(file).choices if file.exists() else {}
-    lines = [HEAD, "| --- | --: | --- |" + " --: |" * 10]
+    rows = []
     for name, own in runs.items():
         choice = choices.get(name)
-        rate = "–" if choice is None else f"{1e3 * choice.learning_rate:g}·10⁻³" + " (edge)" * choice.at_edge
-        options = ", ".join(f"{k} {v:g}" for k, v in choice.options.items()) if choice and choice.options else "–"
+        rate = NONE if choice is None else f"{1e3 * choice.learning_rate:g}·10⁻³" + " (edge)" * choice.at_edge
+        options = ", ".join(f"{k} {v:g}" for k, v in choice.options.items()) if choice and choice.options else NONE
         costs = [result.cost for result in own.values() if result.cost is not None]
         passes, others, share, steps, minutes = (
             fmean(getattr(cost, field) for cost in costs)
@@ -75,19 +90,16 @@ def table(runs: Runs, folder: Path, baseline: str) -> list[str]:
         )
         cells = [name, rate, options, f"{len(own)}"]
         cells += [_mean(list(numbers(own, metric).values())) for metric in ("OP", "BWT")]
-        cells += ["–" if name == baseline else change(runs, name, baseline, metric) for metric in ("OP", "BWT")]
+        cells += [NONE if name == baseline else change(runs, name, baseline, metric) for metric in ("OP", "BWT")]
         cells += [f"{passes:.2f}", f"{others:.2f}", f"{share:.0%}", f"{steps:.0f}", f"{60 * minutes:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        rows.append(cells)
+    return Table(title, HEADER, rows)
 
 
 def change(runs: Runs, one: str, other: str, metric: str) -> str:
     """Return the paired difference of two strategies with its interval, as a table has it."""
     found = paired_difference(numbers(runs.get(one, {}), metric), numbers(runs.get(other, {}), metric))
-    if found is None:
-        return "–"
-    interval = "" if found.interval is None else f" [{_signed(found.interval[0])}, {_signed(found.interval[1])}]"
-    return f"{_signed(found.spread.mean)}{interval}"
+    return NONE if found is None else _with_interval(found.spread.mean, found.interval, "+")
 
 
 def figure(panels: Mapping[str, Runs]) -> Plot:
@@ -110,14 +122,13 @@ def figure(panels: Mapping[str, Runs]) -> Plot:
 
 
 def _mean(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return f"{values[0]:.1f}".replace("-", "−")
-    low, high = bootstrap_interval(values)
-    return f"{fmean(values):.1f} [{low:.1f}, {high:.1f}]".replace("-", "−")
+    return _with_interval(fmean(values), bootstrap_interval(values) if len(values) > 1 else None)
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
+def _with_interval(mean: float, interval: Interval | None, sign: str = "") -> str:
+    numbers = [cell(number, sign=sign) for number in (mean, *(interval or ()))]
+    text = numbers[0] if interval is None else f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+    return text.replace("-", "−")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import Any
 
+import merging_names
 import pytest
 import torch
 from avalanche.benchmarks import CLScenario
@@ -37,18 +38,7 @@ from avalanche_aim.merging import (
 from avalanche_aim.text import TextTask
 
 VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time", "aim-thirds", "aim-lean")
-MERGING = (
-    "aim",
-    *VARIANTS,
-    "aim-paper",
-    "aim-settled",
-    "aim-reference",
-    "aim-economical",
-    "aim-replay",
-    "fixed-interval",
-    "random-interval",
-    "single-merge",
-)
+MERGING = (*merging_names.MERGING, *VARIANTS)
 REHEARSING = ("replay", *MERGING)
 RIVALS_THAT_MERGE = ("alternate", "mer", "forever")
 MERGING_ALIKE = MERGING[1:]

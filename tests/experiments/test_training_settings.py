@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from avalanche.training.plugins import SupervisedPlugin
+from merging_names import MERGING
 
 from avalanche_aim import GradientStep, LanguageModel, LearningRateSchedule, text_benchmark
 from avalanche_aim.cli.run import Parser
@@ -19,17 +20,6 @@ Trained = tuple[LanguageModel, Any]
 SETTINGS = Settings(batch_size=4, eval_batch_size=5, learning_rate=1e-3, memory=4)
 EVERYTHING = replace(SETTINGS, epochs=2, micro_batch_size=3, max_grad_norm=1.0, schedule="linear", warmup=2)
 IN_PARTS = [name for name, strategy in STRATEGIES.items() if not strategy.whole_batch]
-MERGING = (
-    "aim",
-    "aim-paper",
-    "aim-settled",
-    "aim-reference",
-    "aim-economical",
-    "aim-replay",
-    "fixed-interval",
-    "random-interval",
-    "single-merge",
-)
 
 
 class Spy(SupervisedPlugin):

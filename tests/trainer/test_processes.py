@@ -8,18 +8,10 @@ from typing import Any
 import pytest
 import torch
 from forked import forked
+from nearly import nearly
 from processes_run import run
 
 SECONDS = 300
-
-
-def nearly(ours: Any, theirs: Any) -> bool:
-    """Compare plain data; numbers that are not whole may differ by rounding."""
-    if isinstance(theirs, dict):
-        return ours.keys() == theirs.keys() and all(nearly(ours[key], theirs[key]) for key in theirs)
-    if isinstance(theirs, list):
-        return len(ours) == len(theirs) and all(map(nearly, ours, theirs))
-    return ours == pytest.approx(theirs, rel=1e-3, abs=1e-5) if isinstance(theirs, float) else ours == theirs
 
 
 @pytest.fixture(scope="module")
@@ -59,4 +51,4 @@ def test_both_processes_merge_alike_and_as_one_does(both: list[dict[str, Any]], 
     assert first["wrapped"] == "DistributedDataParallel"
     torch.testing.assert_close(first["weights"], alone["weights"], rtol=1e-4, atol=1e-5)
     assert first["history"]["merges"]
-    assert nearly(first["history"], alone["history"])
+    assert nearly(first["history"], alone["history"], rel=1e-3, abs=1e-5)
