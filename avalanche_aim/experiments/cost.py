@@ -11,6 +11,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import nn
 
+from ..checkpoint.buffers import Rows
 from .result import Cost
 
 
@@ -31,6 +32,7 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         self._training_seconds = 0.0
         self._peak: float | None = None
         self._began = 0.0
+        self._new = 0
         _reset_peak_memory(self.device)
         self._start = time.perf_counter()
         self._training = training = [False]
@@ -69,14 +71,15 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
             self._hook = strategy.optimizer.register_step_post_hook(self._count_step)
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """See what is held of past tasks; by now every plugin has made its data ready."""
+        """See what is held of past tasks, and what is new; by now every plugin has made its data ready."""
+        self._new = _new(strategy)
         self.memory_held = max(self.memory_held, _held(strategy))
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count an iteration."""
         self.iterations += 1
         # Whatever a batch is mixed of, an epoch passes each of the task's own examples once.
-        self.examples["new"] += _own(strategy) / len(strategy.dataloader)
+        self.examples["new"] += self._new / len(strategy.dataloader)
 
     def _count_step(self, *args: Any) -> None:
         self.optimizer_steps += 1
@@ -130,6 +133,16 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
 def _own(strategy: Any) -> int:
     """How many examples the current task has itself; all of them where a strategy trains on the whole stream."""
     return len(getattr(strategy.experience, "dataset", strategy.adapted_dataset))
+
+
+def _new(strategy: Any) -> int:
+    """How many of the task's own examples are trained on; not all where a buffer takes the data's place (GDumb)."""
+    own = _own(strategy)
+    if len(strategy.adapted_dataset) >= own:
+        return own
+    rows = Rows(strategy.experience.origin_stream)
+    names = set(rows.names(strategy.experience.dataset))
+    return sum(name in names for name in rows.names(strategy.adapted_dataset))
 
 
 def _held(strategy: Any) -> int:

@@ -12,7 +12,8 @@ class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[
     """Ends each task at as many optimizer steps, or passes with gradient, as plain training has in it.
 
     A strategy that spends some of them on the memory then sees fewer new examples. What an iteration has begun it
-    finishes, and a merge with its memory iterations belongs to the iteration: the budget is met to within one of them.
+    finishes, and a merge with its memory iterations belongs to the iteration. What a task takes too much, the next one
+    has less, so that the whole stream meets the budget to within one merge.
 
     :param kind: "steps", or "passes" (examples passed with gradient).
     :param meter: counts them; it is to come before this plugin.
@@ -28,7 +29,7 @@ class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[
         """Begin the task's budget."""
         examples = len(getattr(strategy.experience, "dataset", strategy.adapted_dataset))
         allowed = examples if self.kind == "passes" else ceil(examples / strategy.train_mb_size)
-        self._end = self._spent() + strategy.train_epochs * allowed
+        self._end = min(self._end or self._spent(), self._spent()) + strategy.train_epochs * allowed
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Stop the task when its budget is spent."""

@@ -46,7 +46,11 @@ def _aim(budget: Budget, **options: Any) -> Arguments:
 def _aim_with_replay(budget: Budget, **options: Any) -> Arguments:
     """The two share one memory."""
     (replay,) = named.replay(budget)["plugins"]
-    return {"plugins": [replay, *_aim(budget, memory=replay.storage_policy, **options)["plugins"]]}
+    (plugin,) = _aim(budget, memory=replay.storage_policy, **options)["plugins"]
+    if getattr(plugin.rehearsal, "hold_out", 0):
+        raise ValueError("expected a rehearsal without rows that are held out, since replay would train on them; "
+                         "use aim-held-out")  # fmt: skip
+    return {"plugins": [replay, plugin]}
 
 
 def _fixed_interval(budget: Budget, interval: int = 8, **options: Any) -> Arguments:

@@ -3,16 +3,19 @@
 Two tasks of 8 examples in batches of 4: plain training passes 16 examples, in 4 iterations.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from avalanche.benchmarks import CLScenario
+from small_tasks import MOODS, closed_task
 from torch import nn
 
-from avalanche_aim import LanguageModel
+from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.experiments import Cost, Key, Settings, cost, run
 from avalanche_aim.experiments.cost import CostMeter
+from avalanche_aim.text import TextTask
 
 SETTINGS = Settings(batch_size=4, memory=4)
 EQUAL_STEPS = Settings(batch_size=4, memory=4, equal="steps")
@@ -122,6 +125,7 @@ class _Nothing:
         ("fixed-interval", {"interval": 1}, 6, 8 / 24),
         ("forever", {"calibration": 1, "spacing": 0.0}, 6, 8 / 24),
         ("magmax", {}, 4, 0.0),
+        ("gdumb", {}, 2, 3 / 8),  # four of eight examples, of which three in the second task are the first's
     ],
 )
 def test_steps_and_the_share_of_remembered_examples_are_counted(
@@ -150,3 +154,13 @@ def test_at_equal_passes_every_strategy_passes_as_many_as_plain_training(
 ) -> None:
     options = {"interval": 1} if name == "alternate" else {}
     assert cost_of(name, EQUAL_PASSES, **options).gradient_passes == passes
+
+
+def test_what_a_task_takes_too_much_the_next_one_has_less(
+    llama: LanguageModel, closed_tasks: list[TextTask], hidden: Any
+) -> None:
+    more = closed_task("more", MOODS, "Mood", (8, 4, 6))
+    stream = text_benchmark([*closed_tasks, more], llama.tokenizer, cache=False)
+    settings = replace(EQUAL_STEPS, epochs=4)  # eight steps each; with seven on the memory the second task takes 14
+    measured = run(Key("alternate"), llama, stream, settings, options={"interval": 7}, bar=hidden).cost
+    assert measured.optimizer_steps == 24

@@ -177,6 +177,12 @@ def test_merging_beside_replay_shares_its_memory() -> None:
     assert memory_of(replay) is memory_of(aim)
 
 
+@pytest.mark.parametrize("options", [{"preset": "held-out"}, {"rehearsal": {"hold_out": 0.25}}])
+def test_replay_never_trains_on_rows_that_are_held_out(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="options of aim-replay: expected a rehearsal without rows that are held out"):
+        check_strategies(["aim-replay"], {"aim-replay": options})
+
+
 @pytest.mark.parametrize("other", ["aim", "aim-reference", "aim-replay"])
 def test_replay_and_merging_rehearse_the_same_examples(
     other: str, llama: LanguageModel, tasks: list[TextTask], strategy_of: Callable[..., Any]
