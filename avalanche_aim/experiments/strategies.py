@@ -125,6 +125,7 @@ STRATEGIES: dict[str, Strategy] = {
                                source=f"ours: {_AIM}, on the clock of arXiv 2601.03938"),
     "aim-thirds": Strategy(Naive, partial(_aim, preset="thirds"), source=f"ours, on {_AIM}"),
     "aim-lean": Strategy(Naive, partial(_aim, preset="lean"), source=f"ours, on {_AIM}, with fewer memory passes"),
+    "aim-straight": Strategy(Naive, partial(_aim, preset="straight"), source=f"ours, on {_AIM}, set by its own path"),
     "aim-self-written": Strategy(Naive, named.self_written, source="ours: rehearsal of the model's own texts"),
     "aim-replay": Strategy(Naive, _aim_with_replay, source=f"{_AIM}, while replay mixes memory in"),
     "fixed-interval": Strategy(Naive, _fixed_interval, own=("interval", (4, 16)),

@@ -23,7 +23,7 @@ from .schedules import (
 from .signals import Activations, ForgettingSignal, GradientAngle, LearningSignal, NoForgetting
 from .slow_weights import ExponentialAverage, SlowWeights, TailAverage
 from .task_vectors import TaskVector, kept_share, movement, restore_, snapshot
-from .weights import FixedWeights, GroupedWeights, ReferenceWeights, SignalWeights, Weighting
+from .weights import FixedWeights, GroupedWeights, ReferenceWeights, SignalWeights, StraightWeights, Weighting
 
 __all__ = [
     "PRESETS",
@@ -65,6 +65,7 @@ __all__ = [
     "SharesOfTask",
     "SignalWeights",
     "SlowWeights",
+    "StraightWeights",
     "TailAverage",
     "TaskVector",
     "Ties",

@@ -85,11 +85,16 @@ class MergeController:
         self.forgetting = forgetting
         self.plan = plan or RehearsalPlan()
         self.experience = self.iteration = self.elapsed = self.merges = 0
+        if "straightness" in self.needs and not schedule.knows_half:
+            raise ValueError(
+                f"straightness: expected a schedule that knows its interval beforehand, such as 'shares', got "
+                f"{type(schedule).__name__}; set other weights= and rehearsal={{'per': …}}, or another schedule="
+            )
 
     @property
     def needs(self) -> frozenset[str]:
         """What its parts ask to be kept for their observations."""
-        parts = (self.schedule, self.weights, self.learning, self.forgetting)
+        parts = (self.schedule, self.weights, self.learning, self.forgetting, self.plan)
         return frozenset(need for part in parts for need in getattr(part, "needs", ()))
 
     def start(self, experience: int = 0) -> None:
@@ -130,13 +135,25 @@ class MergeController:
             self.plan.update(historical_loss, self.forgetting)
         return self.schedule.due(observation)
 
+    def is_half(self, progress: float | None) -> bool:
+        """Whether half of the interval has passed.
+
+        :param progress: the share of the experience's iterations that have passed, or None where it is not known.
+        """
+        return self.elapsed > 0 and self.schedule.is_half(self.elapsed, progress)
+
     def skip(self) -> None:
         """Let an iteration pass whose historical loss is of no use."""
         self.iteration += 1
         self.elapsed += 1
 
     def merge(
-        self, movement: float, reason: str, names: Sequence[str] = ("",), progress: float | None = None
+        self,
+        movement: float,
+        reason: str,
+        names: Sequence[str] = ("",),
+        progress: float | None = None,
+        straightness: float = 0.0,
     ) -> Decision:
         """Decide everything about the merge that is due, and begin the next interval.
 
@@ -144,6 +161,7 @@ class MergeController:
         :param reason: why the merge is due.
         :param names: of the trainable weights.
         :param progress: the share of the experience's iterations that have passed, or None where it is not known.
+        :param straightness: of the path since the previous merge, in [0, 1].
         :return: the decision.
         """
         due = DueMerge(
@@ -157,6 +175,7 @@ class MergeController:
             forgetting=self.forgetting,
             names=names,
             progress=progress,
+            straightness=straightness,
         )
         signal = self.learning.update(due)
         coefficients = per_weight(self.weights(due), len(names))
@@ -172,7 +191,7 @@ class MergeController:
             activations=self.forgetting.activations,
             alpha_new=_mean([new for new, _ in coefficients]),
             alpha_past=_mean([past for _, past in coefficients]),
-            memory_iterations=self.plan.memory_iterations(self.elapsed, due.interval, due.adapted),
+            memory_iterations=self.plan.memory_iterations(self.elapsed, due.interval, due.adapted, straightness),
             next_interval=self.schedule.interval,
             at_minimum=self.schedule.at_minimum,
             coefficients=coefficients,

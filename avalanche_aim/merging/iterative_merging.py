@@ -11,6 +11,7 @@ from torch import Tensor
 from .controller import MergeController
 from .engine import Engine
 from .fusion import Fusion
+from .path import Path
 from .recording import Recorder
 from .rollback import DivergenceWatch, Rollback, check_finite
 from .rules import Rule
@@ -47,6 +48,7 @@ class IterativeMerging:
         self._experiences = self._experience = self._iteration = 0
         needs = controller.needs | set(getattr(rule, "needs", ())) | set(getattr(rehearsal, "needs", ()))
         self._measures_steps = "step_length" in needs
+        self._path = Path("straightness" in needs)
 
     @property
     def weights(self) -> list[Tensor]:
@@ -88,6 +90,7 @@ class IterativeMerging:
         if self.active and grown:  # a new head: the way to it cannot be interpolated
             self._rollback.start(self.weights, engine.model)
             self._step_start = []
+            self._path.start()
             self.controller.start_interval()
         elif not self.active and self._can_merge():
             self._begin(engine)
@@ -95,6 +98,7 @@ class IterativeMerging:
 
     def _begin(self, engine: Engine) -> None:
         check_finite(self.weights, self._experience)
+        self._path.start()
         self._rollback.start(self.weights, engine.model)
         self.controller.start(self._experience)
         self.controller.iteration = self._iteration
@@ -112,6 +116,7 @@ class IterativeMerging:
             reason = self._observe(engine)
             if reason is not None:
                 self._merge(engine, reason)
+            self._path.after_iteration(self.weights, self.controller.is_half(self._progress(engine)))
             self._keep_step_start()
         else:
             self._watch.after_iteration(engine.training_loss, self.weights, self._experience)
@@ -134,6 +139,7 @@ class IterativeMerging:
             self._say_that_nothing_merged()
         self._rollback.stop()
         self._step_start = []
+        self._path.start()
 
     def evaluate_slow(self, evaluated: bool) -> None:
         """Put the slow weights into the model for an evaluation, or the training's back after it.
@@ -151,6 +157,7 @@ class IterativeMerging:
             "rollback": self._rollback.state_dict(),
             "watch": self._watch.state_dict(),
             "counts": [self._experiences, self._experience, self._iteration],
+            "half": self._path.half,
             "rehearsal": None if self.rehearsal is None else self.rehearsal.state_dict(self.weights),
         }
         return state | {name: part.state_dict() for name, part in self._parts().items()}
@@ -165,6 +172,7 @@ class IterativeMerging:
         self._rollback.load_state_dict(state["rollback"])
         self._watch.load_state_dict(state["watch"])
         self._experiences, self._experience, self._iteration = state["counts"]
+        self._path.half = state["half"]
         if self.rehearsal is not None:
             self.rehearsal.load_state_dict(state["rehearsal"], self.weights)
         for name, part in self._parts().items():
@@ -253,16 +261,19 @@ class IterativeMerging:
         if not math.isfinite(moved):
             self._roll_back(engine)
             return
-        decision = self.controller.merge(moved, reason, list(self.named), self._progress(engine))
+        straight = engine.mean(self._path.straightness(self._rollback.previous, weights))
+        decision = self.controller.merge(moved, reason, list(self.named), self._progress(engine), straight)
         fused = self._fusion.merge(engine, weights, self._rollback.previous, decision)
         if fused.culprit is not None:
             self.recorder.warn_once(
                 f"{fused.culprit} was not finite; that merge was given up, the trained weights kept"
             )
         self._rollback.take(weights, engine.model)
+        self._path.start()
         self.recorder.merge(engine, self.controller, decision, fused)
 
     def _roll_back(self, engine: Engine) -> None:
+        self._path.start()
         if self.rehearsal is not None:
             self.rehearsal.drop_non_finite()
         self.controller.start_interval()

@@ -107,6 +107,8 @@ class DueMerge:
     :param forgetting: the forgetting signal of the interval that ends.
     :param names: the names of the trainable weights, in their order.
     :param progress: the share of the experience's iterations that have passed; None where nobody knows how many it has.
+    :param straightness: of the way from θ_prev to θ_j, in [0, 1], as :class:`~avalanche_aim.merging.path.Path` has it;
+        measured only if a part says ``needs = ("straightness",)`` in its class, and 0 otherwise.
     """
 
     experience: int
@@ -119,3 +121,4 @@ class DueMerge:
     forgetting: Any
     names: Sequence[str] = ()
     progress: float | None = None
+    straightness: float = 0.0

@@ -15,7 +15,7 @@ from .rules import RULES
 from .schedules import SCHEDULES, AdaptiveInterval, ModelTime, ReferenceInterval, Schedule, SharesOfTask
 from .signals import FORGETTING, Activations, ForgettingSignal, GradientAngle, LearningSignal, NoForgetting
 from .slow_weights import SLOW_WEIGHTS, SlowWeights
-from .weights import WEIGHTINGS, FixedWeights, ReferenceWeights, SignalWeights
+from .weights import WEIGHTINGS, FixedWeights, ReferenceWeights, SignalWeights, StraightWeights
 
 KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "schedule": SCHEDULES,
@@ -169,6 +169,9 @@ PRESETS: dict[str, Preset] = {
     "model-time": replace(_SETTLED, schedule=Part(ModelTime, {"merges_at_end": True})),
     "thirds": _THIRDS,
     "lean": replace(_THIRDS, rehearsal={**_SETTLED.rehearsal, "ratio": 0.3}),
+    "straight": replace(
+        _THIRDS, weights=Part(StraightWeights), rehearsal={**_SETTLED.rehearsal, "ratio": 0.3, "per": "straight"}
+    ),
 }
 
 

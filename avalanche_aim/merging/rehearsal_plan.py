@@ -5,7 +5,7 @@ from typing import Literal, get_args
 from .signals import Activations
 from .state import Stateful
 
-Per = Literal["passed", "planned", "merge"]
+Per = Literal["passed", "planned", "merge", "straight"]
 
 
 class RehearsalPlan(Stateful):
@@ -18,7 +18,8 @@ class RehearsalPlan(Stateful):
     :param ratio: memory iterations (1.0 in the paper) for each of what ``per`` names, rounded to whole ones and never
         none unless it is 0.
     :param per: "passed", iterations that really passed since the last merge; "planned", iterations of the interval in
-        force, rounded down once it has adapted, which may leave none (the published code); "merge", merges.
+        force, rounded down once it has adapted, which may leave none (the published code); "merge", merges;
+        "straight", iterations that passed, with the straightness of the interval's path for a ratio where that is more.
     :param monitor_every: iterations from one historical loss to the next; every interval has one at least.
     :param relax_below: while the last loss was below this share of the threshold, twice as many; 0 for never.
     :raises ValueError: for less than one iteration, a negative ratio, another name, or a share outside [0, 1].
@@ -43,17 +44,24 @@ class RehearsalPlan(Stateful):
         self.relax_below = relax_below
         self.start()
 
-    def memory_iterations(self, elapsed: int, interval: int | None, adapted: bool) -> int:
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What must be measured for it."""
+        return ("straightness",) if self.per == "straight" else ()
+
+    def memory_iterations(self, elapsed: int, interval: int | None, adapted: bool, straightness: float = 0.0) -> int:
         """How many iterations the memory fine-tuning of a merge has.
 
         :param elapsed: iterations since the previous merge.
         :param interval: the planned interval that ends, or None.
         :param adapted: whether the schedule has adapted it.
+        :param straightness: of the interval's path, in [0, 1].
         """
         if self.per == "planned" and interval is not None:
             iterations = interval * self.ratio
             return int(iterations) if adapted else round(iterations)
-        iterations = round(self.ratio * (1 if self.per == "merge" else elapsed))
+        ratio = max(self.ratio, straightness) if self.per == "straight" else self.ratio
+        iterations = round(ratio * (1 if self.per == "merge" else elapsed))
         return max(1, iterations) if self.ratio else 0  # without any, a merge would only undo training
 
     def start(self, interval: int | None = None) -> None:

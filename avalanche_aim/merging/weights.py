@@ -7,7 +7,7 @@ order of ``merge.names``.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from .observation import DueMerge
 
@@ -80,6 +80,21 @@ class FixedWeights:
 
 
 @dataclass(frozen=True)
+class StraightWeights:
+    """α₁ = α₂ = ½ (1 + s²), s the straightness of the interval's path; ours.
+
+    While training leads on in one direction there is little to average away, and halving it would only undo learning;
+    where the path turns about, the middle is as good for the task and nearer to the past.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("straightness",)
+
+    def __call__(self, merge: DueMerge) -> Pair:
+        alpha = (1 + merge.straightness**2) / 2
+        return alpha, alpha
+
+
+@dataclass(frozen=True)
 class GroupedWeights:
     """Coefficients of their own for groups of weights: a layer, or A and B of LoRA.
 
@@ -113,6 +128,7 @@ WEIGHTINGS: dict[str, type] = {
     "signals": SignalWeights,
     "reference": ReferenceWeights,
     "fixed": FixedWeights,
+    "straight": StraightWeights,
     "grouped": GroupedWeights,
 }
 

@@ -33,7 +33,7 @@ class Rehearsal:
     :param memory: what is rehearsed, a :class:`~avalanche_aim.RehearsalMemory` or anything with ``__len__``,
         ``selected`` and ``batch``; None for the plugin's own.
     :param ratio: memory iterations, for each of what ``per`` names (1.0 in the paper).
-    :param per: "passed", "planned" or "merge": see :class:`~avalanche_aim.merging.RehearsalPlan`.
+    :param per: "passed", "planned", "merge" or "straight": see :class:`~avalanche_aim.merging.RehearsalPlan`.
     :param optimizer: whose optimizer state fine-tunes on the memory: "shared", "fresh" or "own".
     :param lr_factor: the learning rates of memory iterations, as a multiple of the training's.
     :param max_grad_norm: the gradient norm at which memory iterations are clipped; None for none.

@@ -28,6 +28,7 @@ KNOWN = (
         "aim-thirds",
         "aim-lean",
         "aim-self-written",
+        "aim-straight",
     ),
 )
 """Whose looks differ from one another; a new name is added at the end, so that no other changes."""

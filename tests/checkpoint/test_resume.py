@@ -1,6 +1,7 @@
 """A run that goes on from a checkpoint, at any iteration, ends as one that was never interrupted, to the bit."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from avalanche.training import EWC, Cumulative, LwF
 from avalanche.training.plugins import EWCPlugin, LwFPlugin, ReplayPlugin
 from avalanche.training.storage_policy import ClassBalancedBuffer, ReservoirSamplingBuffer
 from checkpoint_runs import ITERATIONS, Run, aim, names_in
+from short_presets import SHORT
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -27,7 +29,7 @@ from avalanche_aim import (
     LearningRateSchedule,
     RehearsalMemory,
 )
-from avalanche_aim.merging import DueMerge, FixedInterval, Observation, Schedule
+from avalanche_aim.merging import PRESETS, DueMerge, FixedInterval, Observation, Schedule
 
 Same = Callable[[Any, Any], bool]
 
@@ -95,7 +97,7 @@ class ModelTime(Schedule):
 RUNS: dict[str, dict[str, Any]] = {
     "naive": {"plugins": []},
     "aim": {"plugins": [aim]},
-    "reference": {"plugins": [lambda: AIMMergingPlugin("reference", memory=8)]},
+    **{name: {"plugins": [partial(AIMMergingPlugin, name, memory=8, **SHORT.get(name, {}))]} for name in PRESETS},
     "rules and slow weights": {"plugins": [lambda: aim(rule="dare", slow="exponential")], "eval_every": 1},
     "tail average": {"plugins": [lambda: aim(slow={"name": "tail", "share": 0.4}, rehearsal={"hold_out": 0.5})]},
     "model time": {"plugins": [lambda: AIMMergingPlugin("paper", memory=8, schedule=ModelTime())]},

@@ -1,11 +1,10 @@
 """Strategies that differ in their settings alone."""
 
+from avalanche_aim.merging import PRESETS
+
 MERGING = (
     "aim",
-    "aim-paper",
-    "aim-settled",
-    "aim-reference",
-    "aim-economical",
+    *(f"aim-{name}" for name in PRESETS),
     "aim-replay",
     "fixed-interval",
     "random-interval",

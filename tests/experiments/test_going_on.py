@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from short_presets import SHORT
 
 from avalanche_aim.checkpoint import CheckpointFolder
 from avalanche_aim.experiments import Comparison, Configuration, Result
 from avalanche_aim.experiments.comparison import Checkpoints
 from avalanche_aim.experiments.cost import CostMeter
 from avalanche_aim.experiments.progress import Progress
+from avalanche_aim.merging import PRESETS
 
-STRATEGIES = ("aim", "averaging", "joint", "cumulative")
-VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time", "aim-thirds", "aim-lean")
-RIVALS = ("mix-replay", "mer", "sure", "forever", "wsc", "magmax", "slao")
+OTHERS = (
+    *("averaging", "aim-self-written", "joint", "cumulative"),
+    *("mix-replay", "mer", "sure", "forever", "wsc", "magmax", "slao"),
+    *(f"aim-{name}" for name in PRESETS),
+)
 
 
 class PowerCut(BaseException):
@@ -49,13 +53,11 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[Comparison, int], None
     return cut
 
 
-@pytest.mark.parametrize(
-    "name", ["aim", *(pytest.param(name, marks=pytest.mark.slow) for name in (*STRATEGIES[1:], *VARIANTS, *RIVALS))]
-)
+@pytest.mark.parametrize("name", ["aim", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_it_ends_as_one_that_was_not_interrupted(
     name: str, configuration: Callable[..., Configuration], cut_off: Callable[..., None], tmp_path: Path
 ) -> None:
-    short: dict[str, Any] = {"forever": {"calibration": 1}, "aim-model-time": {"schedule": {"calibration": 1}}}
+    short = {"forever": {"calibration": 1}, **{f"aim-{preset}": parts for preset, parts in SHORT.items()}}
     options = {name: short[name]} if name in short else {}
     asked = configuration(strategies=(name,), epochs=2, options=options)
     every = Checkpoints(every=1)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import Any
 
-import merging_names
 import pytest
 import torch
 from avalanche.benchmarks import CLScenario
 from avalanche.training import EWC
 from avalanche.training.plugins import EWCPlugin, ReplayPlugin, SupervisedPlugin
+from merging_names import MERGING
 
 from avalanche_aim import AIMMergingPlugin, LanguageModel, RehearsalMemory, text_benchmark
 from avalanche_aim.experiments import (
@@ -37,8 +37,6 @@ from avalanche_aim.merging import (
 )
 from avalanche_aim.text import TextTask
 
-VARIANTS = ("aim-held-out", "aim-angle", "aim-model-time", "aim-thirds", "aim-lean")
-MERGING = (*merging_names.MERGING, *VARIANTS)
 REHEARSING = ("replay", *MERGING)
 RIVALS_THAT_MERGE = ("alternate", "mer", "forever")
 MERGING_ALIKE = MERGING[1:]

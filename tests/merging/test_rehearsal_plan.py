@@ -82,7 +82,7 @@ def test_the_state_is_restored():
         ({"monitor_every": 1.5}, "monitor_every: expected a whole number"),
         ({"ratio": -0.5}, "ratio: expected 0 or more .* got -0.5"),
         ({"ratio": "1"}, "ratio: expected 0 or more .* got '1'"),
-        ({"per": "epoch"}, r"per: expected one of \('passed', 'planned', 'merge'\), got 'epoch'"),
+        ({"per": "epoch"}, r"per: expected one of \('passed', 'planned', 'merge', 'straight'\), got 'epoch'"),
         ({"relax_below": 1.5}, "relax_below: expected a share"),
         ({"relax_below": -0.1}, "relax_below: expected a share"),
     ],
@@ -123,3 +123,8 @@ def test_the_first_interval_has_exactly_the_memory_iterations_that_its_ratio_was
 
 def test_without_a_planned_interval_those_that_passed_count():
     assert RehearsalPlan(0.5, "planned").memory_iterations(30, None, False) == 15
+
+
+@pytest.mark.parametrize(("straight", "iterations"), [(0.0, 3), (0.2, 3), (0.6, 6), (1.0, 10)])
+def test_a_straight_path_is_rehearsed_as_long_as_it_is_straight(straight, iterations):
+    assert RehearsalPlan(0.3, "straight").memory_iterations(10, None, False, straight) == iterations

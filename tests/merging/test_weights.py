@@ -12,6 +12,7 @@ from avalanche_aim.merging import (
     LearningSignal,
     ReferenceWeights,
     SignalWeights,
+    StraightWeights,
 )
 from avalanche_aim.merging.weights import per_weight
 
@@ -47,6 +48,11 @@ def merge(learning: LearningSignal, forgetting: ForgettingSignal, interval: int 
 def test_signal_weights_follow_the_shares(upward, downward, activations, alpha_new):
     alphas = SignalWeights()(merge(rising(upward, downward), activated(activations), 8))
     assert alphas == pytest.approx((alpha_new, 1 - alpha_new))
+
+
+@pytest.mark.parametrize(("straight", "alpha"), [(0.0, 0.5), (0.6, 0.68), (1.0, 1.0)])
+def test_straight_weights_keep_what_leads_on_and_average_what_does_not(straight, alpha):
+    assert StraightWeights()(merged(straight=straight)) == pytest.approx((alpha, alpha))
 
 
 def test_with_kappa_zero_both_sides_weigh_the_same():

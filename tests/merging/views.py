@@ -8,7 +8,9 @@ def observed(historical_loss=None, *, elapsed=1, forgetting=None, **measures):
     return Observation(0, elapsed, elapsed, learning, forgetting or ForgettingSignal(), historical_loss, **measures)
 
 
-def merged(movement=1.0, elapsed=1, *, interval=None, learning=None, forgetting=None, names=("w",), progress=None):
+def merged(
+    movement=1.0, elapsed=1, *, interval=None, learning=None, forgetting=None, names=("w",), progress=None, straight=0.0
+):
     return DueMerge(
         experience=1,
         reason="interval",
@@ -20,4 +22,5 @@ def merged(movement=1.0, elapsed=1, *, interval=None, learning=None, forgetting=
         forgetting=forgetting or ForgettingSignal(),
         names=names,
         progress=progress,
+        straightness=straight,
     )

@@ -7,9 +7,10 @@ import pytest
 import torch
 from avalanche.training.plugins import SupervisedPlugin
 from plugin_runs import ITERATIONS, MEMORY_BATCH, Snapshots, merging, state_of
+from short_presets import SHORT
 
 from avalanche_aim import AIMMergingPlugin
-from avalanche_aim.merging import FixedInterval, fusion
+from avalanche_aim.merging import PRESETS, FixedInterval, fusion
 from avalanche_aim.merging.rollback import LOOK_EVERY
 from avalanche_aim.merging.task_vectors import all_finite
 from avalanche_aim.training.divergence import DivergenceCheck
@@ -66,6 +67,17 @@ def test_weights_go_back_to_those_of_the_last_merge(train, spoiled, kind, same):
     assert len(said) == 1 and "non-finite by iteration 6 of experience 1" in said[0] and "learning rate" in said[0]
     assert all(finite({k: v for k, v in state.items() if isinstance(v, torch.Tensor)})
                for state in strategy.optimizer.state.values())  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_every_preset_goes_back_and_trains_on(train, preset):
+    at = ITERATIONS + 5
+    settings = {"schedule": PRESETS[preset].make("schedule", SHORT.get(preset, {}).get("schedule", {}))}
+    plugin, _, after, said = spoiled_run(train, [at], preset=preset, **settings)
+    assert finite(after.states[-1])
+    assert [text for text in said if "non-finite by iteration" in text]
+    later = [merge.merged for merge in plugin.history.merges if merge.experience == 2]
+    assert later and all(later)
 
 
 def test_a_spoiled_iteration_that_is_not_monitored_is_noticed_at_the_next_one_that_is(train):

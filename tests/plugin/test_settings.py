@@ -124,9 +124,7 @@ def test_a_model_without_trainable_parameters_is_refused_before_training(train):
 
 
 def test_an_unknown_preset_is_refused():
-    with pytest.raises(
-        ValueError, match=r"preset: expected one of .*'paper', 'reference', 'settled', 'thirds'\], got 'best'"
-    ):
+    with pytest.raises(ValueError, match=r"preset: expected one of .*'paper', 'reference', 'settled', .*, got 'best'"):
         AIMMergingPlugin("best")
 
 

@@ -6,18 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from short_presets import SHORT
 from trainer_runs import BATCH, NEVER, STEPS, Network, avalanche, merges, merging, tasks, train, trainer, weights
 from transformers import Trainer, TrainerCallback
 
 from avalanche_aim import AIMCallback, AIMMergingPlugin, RehearsalMemory
-from avalanche_aim.merging import FixedInterval, OncePerTask
+from avalanche_aim.merging import PRESETS, FixedInterval, OncePerTask
 
 OTHERS: dict[str, Any] = {
-    "reference": {"preset": "reference", "schedule": {"initial": 2}},
-    "economical": {"preset": "economical", "schedule": {"initial": 3}},
-    "held-out": {"preset": "held-out", "schedule": {"initial": 3}},
-    "angle": {"preset": "angle", "schedule": {"initial": 3}},
-    "model-time": {"preset": "model-time"},
+    **{name: {"preset": name, **SHORT.get(name, {})} for name in PRESETS},
     "once": {"schedule": OncePerTask(), "rule": "ties"},
     "other settings": {
         "schedule": FixedInterval(3),
@@ -29,7 +26,7 @@ OTHERS: dict[str, Any] = {
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param({"preset": "paper", "schedule": {"initial": 3}}, id="paper"),
+        pytest.param(OTHERS.pop("paper"), id="paper"),
         pytest.param({"schedule": FixedInterval(3), "rehearsal": None}, id="no memory"),
         *(pytest.param(settings, id=name, marks=pytest.mark.slow) for name, settings in OTHERS.items()),
     ],

@@ -43,6 +43,19 @@ class Schedule(Stateful):
         """
         return "interval" if self.interval is not None and observation.elapsed >= self.interval else None
 
+    @property
+    def knows_half(self) -> bool:
+        """Whether it is known beforehand when half of an interval will have passed."""
+        return self.initial is not None
+
+    def is_half(self, elapsed: int, progress: float | None) -> bool:
+        """Whether half of the interval has passed.
+
+        :param elapsed: iterations since the previous merge.
+        :param progress: the share of the experience's iterations that have passed; None where it is not known.
+        """
+        return self.interval is not None and 2 * elapsed >= self.interval
+
     def adapt(self, merge: DueMerge) -> None:
         """Choose the next interval.
 

@@ -27,6 +27,13 @@ class SharesOfTask(Schedule):
         super().start()
         self.done = 0
 
+    @property
+    def knows_half(self) -> bool:
+        return True
+
+    def is_half(self, elapsed: int, progress: float | None) -> bool:
+        return int((progress or 0.0) * 2 * self.merges + 1e-9) > 2 * self.done
+
     def due(self, observation: Observation) -> str | None:
         passed = int(observation.progress * self.merges + 1e-9)  # 0.29 · 100 is 28.999…
         return "share" if self.done < passed < self.merges else None
