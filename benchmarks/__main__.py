@@ -31,6 +31,7 @@ FIGURES = (
     "start",
     "syncs",
     "padding",
+    "processes",
 )
 
 

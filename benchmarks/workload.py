@@ -30,6 +30,7 @@ class Workload:
     :param tasks: how many tasks.
     :param iterations: training iterations of each.
     :param model: the model's name, where it is not that of the options.
+    :param batch_size: examples of an iteration, where they are not the usual ones.
     :param settings: further arguments of ``LanguageModel.from_pretrained``.
     """
 
@@ -39,11 +40,13 @@ class Workload:
         tasks: int,
         iterations: int = ITERATIONS,
         model: str | None = None,
+        batch_size: int | None = None,
         **settings: Any,
     ) -> None:
         name = model or options.model
         tiny = name.startswith("tiny")
-        self.batch_size, tokens = (BATCH_SIZE, PROMPT_TOKENS) if tiny else (REAL_BATCH_SIZE, REAL_PROMPT_TOKENS)
+        usual, tokens = (BATCH_SIZE, PROMPT_TOKENS) if tiny else (REAL_BATCH_SIZE, REAL_PROMPT_TOKENS)
+        self.batch_size = batch_size or usual
         self.iterations = iterations
         self.model = LanguageModel.from_pretrained(name, **settings)
         self.stream = even_stream(self.model.tokenizer, tasks, iterations * self.batch_size, tokens).train_stream

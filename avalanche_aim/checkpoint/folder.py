@@ -22,9 +22,12 @@ from torch import Tensor
 from ..storage.files import write_atomically
 from ..storage.versions import versions
 from ..training.out_of_memory import is_out_of_memory
+from .shards import sizes
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change that makes older checkpoints unreadable; version 0.1.0 wrote format 1, a folder each."""
+SHARDS = ".shards"
+"""Ending of the folder with the sharded tensors of a checkpoint."""
 _NAME = re.compile(r"checkpoint-(\d+)-(\d+)(\.pt)?")
 
 
@@ -47,6 +50,11 @@ class Checkpoint:
         """
         state: dict[str, Any] = _load(self.content, device)["state"]
         return state
+
+    @property
+    def shards(self) -> Path:
+        """The folder with its sharded tensors."""
+        return self.path.with_suffix(SHARDS)
 
     @contextmanager
     def understood(self) -> Iterator[None]:
@@ -88,13 +96,22 @@ class CheckpointFolder:
         :raises TypeError: for a state with anything else; the message says where it is.
         :raises OSError: where it can't be written; nothing is left of it then.
         """
-        path = self.path / f"checkpoint-{experience:04d}-{iteration:08d}.pt"
+        path = self.shards(experience, iteration).with_suffix(".pt")
         write(path, state)
         self._whole = [*(other for other in self._whole if other != path), path]
         for old in self._whole[: -self.keep]:
             old.unlink(missing_ok=True)
+            shutil.rmtree(old.with_suffix(SHARDS), ignore_errors=True)
         self._whole = self._whole[-self.keep :]
         return path
+
+    def shards(self, experience: int, iteration: int) -> Path:
+        """Return the folder for the sharded tensors of a checkpoint, which are written before it.
+
+        :param experience: that is trained on.
+        :param iteration: how many were done in it.
+        """
+        return self.path / f"checkpoint-{experience:04d}-{iteration:08d}{SHARDS}"
 
     def newest(self) -> Checkpoint | None:
         """Read the newest whole checkpoint; what a killed save left behind is removed.
@@ -107,6 +124,9 @@ class CheckpointFolder:
         """
         for left in filter(Path.is_file, self.path.glob(".checkpoint-*")):
             left.unlink(missing_ok=True)
+        for left in self.path.glob(f"checkpoint-*{SHARDS}"):
+            if not left.with_suffix(".pt").exists():
+                shutil.rmtree(left, ignore_errors=True)
         named = [(_NAME.fullmatch(path.name), path) for path in self.path.glob("checkpoint-*")]
         # As numbers: names grow longer than the digits they are given.
         found = [path for *_, path in sorted((int(name[1]), int(name[2]), path) for name, path in named if name)]
@@ -142,7 +162,8 @@ def write(path: Path, state: dict[str, Any]) -> None:
     :raises OSError: where it can't be written; nothing is left of it then.
     """
     content = io.BytesIO()
-    torch.save({"format": FORMAT, "versions": versions(), "state": plain(state)}, content)
+    saved = {"versions": versions(), "shards": sizes(path.with_suffix(SHARDS)), "state": plain(state)}
+    torch.save({"format": FORMAT, **saved}, content)
     write_atomically(path, content.getbuffer())
 
 
@@ -207,6 +228,8 @@ def read(path: Path) -> Checkpoint:
         raise Damaged(f"{path}: expected a checkpoint, got another file of torch.save")
     if saved["format"] != FORMAT:
         raise _of_another_version(path, saved["format"], saved["versions"])
+    if (expected := saved.get("shards")) and expected != sizes(path.with_suffix(SHARDS)):
+        raise Damaged(f"{path}: expected the shards that were written with it in {path.stem}{SHARDS}, got others")
     if not isinstance(saved["state"], dict) or not isinstance(saved["versions"], dict):
         raise Damaged(f"{path}: expected a state by name, got {type(saved['state']).__name__}")
     return Checkpoint(path, content, saved["versions"])

@@ -1,6 +1,5 @@
 """Saving a run between two iterations, and resuming it there."""
 
-import hashlib
 import sys
 import time
 import warnings
@@ -10,18 +9,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 from avalanche.benchmarks.scenarios.online import OnlineCLExperience
 from avalanche.models.utils import avalanche_model_adaptation
 from avalanche.training.plugins import SupervisedPlugin
 from avalanche.training.templates.base_sgd import PeriodicEval
-from torch import Tensor
 
 from ..distributed import DataParallel, barrier, broadcast, is_main_process
 from ..storage.versions import versions
 from ..training.data_order import DataOrder, OrderedLoader
+from . import shards
 from . import state as training
 from .buffers import Rows, experiences
+from .fingerprint import fingerprint
 from .folder import Checkpoint, CheckpointFolder
 from .identity import differences, identity, refuse_another_run
 from .signals import Signals, ended
@@ -43,8 +42,10 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
     A checkpoint holds what training depends on: trainable weights, buffers, optimizer, schedule, random streams, the
     place in the data order, the clock, plugins and metrics, and which rows of the stream are rehearsed, but neither
     data nor frozen weights; so the script must build the same model and stream again. It is a file of ``torch.save``,
-    read with ``weights_only=True``, which runs no code. Besides the times asked for, the beginning and the end of each
-    experience's iterations are saved, but for those of online streams.
+    read with ``weights_only=True``, which runs no code; sharded weights are a folder of
+    ``torch.distributed.checkpoint`` beside it. Another number of processes may resume the run, to rounding. Besides the
+    times asked for, the beginning and the end of each experience's iterations are saved, but for those of online
+    streams.
 
     Plugins with ``state_dict`` and ``load_state_dict(state)`` are saved by these; Avalanche's clock, evaluation, EWC,
     LwF and replay are known, and its Cumulative strategy. Any other is refused before training.
@@ -166,13 +167,16 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                 # The batch is drawn first, so that one knows whether there is one; its order is in the checkpoint.
                 batch = next(ordered, _NO_MORE)
                 if origin is not None and state is not None:
-                    self._check_place(batch, state)
+                    self._check_place(strategy, batch, state)
                     self._give(strategy, origin, state)
                     self._from = origin = state = None
                     self._restart_interval()
-                elif self._is_due(strategy, epoch, done, batch is _NO_MORE):
+                    saved = True
+                elif saved := broadcast(self._is_due(strategy, epoch, done, batch is _NO_MORE)):  # clocks differ
                     self._save(strategy, epoch, done, batch, loader.order)
                 if got := broadcast(self._signals.got):
+                    if not saved:  # it has come since
+                        self._save(strategy, epoch, done, batch, loader.order)
                     raise ended(got, f"experience {self._number}, epoch {epoch}, batch {done}, in {self.folder.path}")
                 if batch is _NO_MORE:
                     return
@@ -222,9 +226,9 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
         waited = self.minutes is not None and time.monotonic() - self._time >= 60 * self.minutes
         return first or last or counted or waited or self._signals.got is not None
 
-    def _check_place(self, batch: Any, state: dict[str, Any]) -> None:
+    def _check_place(self, strategy: Any, batch: Any, state: dict[str, Any]) -> None:
         """Refuse another batch than the one that was next: what follows would be another run."""
-        if _fingerprint(batch) != state["next"]:
+        if fingerprint(strategy, batch) != state["next"]:
             raise ValueError(
                 f"{self.folder.path}: expected the data loader to come to the same batch again, got another one: "
                 "either the data has changed, or the loader draws from a generator of its own; it must draw from the "
@@ -239,18 +243,21 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             "experience": number,
             "epoch": epoch,
             "batch": done,
-            "next": _fingerprint(batch),
+            "next": fingerprint(strategy, batch),
             "epoch_start": order.epoch_start.state_dict(),
             "evaluated": self._evaluated,
             **training.take(strategy, self._frozen, self._rows, [self]),
         }
-        if is_main_process():
-            self._write(state, number, strategy.clock.train_exp_iterations)
+        self._write(state, number, strategy.clock.train_exp_iterations)
         self._restart_interval()
 
     def _write(self, state: dict[str, Any], number: int, iteration: int) -> None:
+        plain, parts = shards.split(state)
         try:
-            self.folder.save(state, number, iteration)
+            if parts:
+                shards.save(parts, self.folder.shards(number, iteration))
+            if is_main_process():
+                self.folder.save(plain, number, iteration)
         except OSError as error:
             reason = error.strerror or str(error)
             if reason not in self._warned:
@@ -260,6 +267,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
 
     def _give(self, strategy: Any, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
         with checkpoint.understood():
+            state = shards.joined(state, checkpoint.shards, strategy.model)
             training.give(strategy, state, self._stream[: self._number], self._rows, [self])
 
     def _restart_interval(self) -> None:
@@ -302,21 +310,6 @@ def _count(state: Mapping[str, Any], name: str, end: int = sys.maxsize) -> int:
     if type(count) is not int or not 0 <= count < end:
         raise ValueError(f"{name}: expected a whole number from 0 to {end - 1}, got {count!r:.80}")
     return count
-
-
-def _fingerprint(batch: Any) -> str:
-    """A checksum of the tensors of a batch, however they are nested."""
-    content = hashlib.sha256()
-    waiting = [batch]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, Tensor):
-            content.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        elif isinstance(part, (list, tuple)):
-            waiting.extend(part)
-        elif isinstance(part, Mapping):
-            waiting.extend(part.values())
-    return content.hexdigest()
 
 
 def _adapt(strategy: Any, trained: Iterable[Any], evaluated: Iterable[list[Any]]) -> None:

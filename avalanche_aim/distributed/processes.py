@@ -1,13 +1,13 @@
 """``torch.distributed`` for a program that may also run in one process, where none of these functions does anything."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 T = TypeVar("T")
 
@@ -74,6 +74,58 @@ def on_main_process(work: Callable[[], T]) -> T:
     return broadcast(work() if is_main_process() else None)  # type: ignore[return-value]
 
 
+def gathered(value: T) -> list[T]:
+    """Return what each process has, on all processes.
+
+    :param value: this process's, which can be pickled.
+    """
+    values = [value] * world_size()
+    if world_size() > 1:
+        distributed.all_gather_object(values, value)
+    return values
+
+
+@torch.no_grad()
+def broadcast_(tensors: Iterable[Tensor]) -> None:
+    """Put the main process's values in the place of all others'.
+
+    :param tensors: weights or buffers, in the same order on all processes.
+    """
+    for tensor in tensors:
+        value = tensor.detach().contiguous()
+        distributed.broadcast(value, 0)
+        # Past autograd, which would take a batch norm's statistics for changed between forward and backward.
+        tensor.data.copy_(value)
+
+
+def summed(value: float) -> float:
+    """Return the sum of a number over all processes.
+
+    :param value: this process's.
+    """
+    if world_size() == 1:
+        return value
+    total = torch.tensor(value, dtype=torch.float64, device=_device())
+    distributed.all_reduce(total)
+    return float(total)
+
+
+def check_same(values: dict[str, Any], remedy: str) -> None:
+    """Refuse what is not the same on all processes.
+
+    :param values: plain data by what they are.
+    :param remedy: what to do.
+    :raises ValueError: on every process, if one differs; the message names it.
+    """
+    found = gathered(values)
+    for what, first in found[0].items():
+        others = [number for number, other in enumerate(found) if other.get(what) != first]
+        if others:
+            there = found[others[0]].get(what)
+            raise ValueError(f"expected the same {what} on all processes, got others on {others} than on 0: "
+                             f"{there!r:.300}, not {first!r:.300}; {remedy}")  # fmt: skip
+
+
 @contextmanager
 def local_main_process_first() -> Iterator[None]:
     """Let the first process of each machine go first, to download or to fill a cache that the others then find."""
@@ -89,6 +141,13 @@ def barrier() -> None:
     """Wait for all processes."""
     if world_size() > 1:
         distributed.barrier()
+
+
+def _device() -> torch.device:
+    """Where small tensors are that go between processes."""
+    if "cpu:" in distributed.get_backend_config():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def _is_initialized() -> bool:

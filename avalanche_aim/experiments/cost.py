@@ -12,6 +12,7 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import nn
 
 from ..checkpoint.buffers import Rows
+from ..distributed import DataParallel, is_main_process, summed
 from .result import Cost
 
 
@@ -27,7 +28,7 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         self.device = torch.device(device)
         self.iterations = self.optimizer_steps = self.memory_held = 0
         self.examples = examples = {"gradient": 0, "other": 0, "new": 0.0}
-        """Passed in training with gradient, without, and those of them that are the current task's own."""
+        """Passed in training, by this process, with gradient and without; and the current task's own, by all."""
         self._hook: Any = None
         self._training_seconds = 0.0
         self._peak: float | None = None
@@ -36,11 +37,12 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         _reset_peak_memory(self.device)
         self._start = time.perf_counter()
         self._training = training = [False]
+        self._parallel = parallel = [DataParallel()]
 
         # A function, not a method: copies of the model then count into the same numbers.
         def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if training[0]:
-                # The output is that of all processes, which pass a share of the inputs each.
+            rows = parallel[0].rows
+            if training[0] and (rows is None or rows.count):
                 examples["gradient" if torch.is_grad_enabled() else "other"] += len(output)
 
         model.register_forward_hook(count)
@@ -67,6 +69,7 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count the steps of the optimizer, those on the memory too."""
+        self._parallel[0] = DataParallel.of(strategy)
         if self._hook is None:
             self._hook = strategy.optimizer.register_step_post_hook(self._count_step)
 
@@ -93,13 +96,20 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
             minutes=(time.perf_counter() - self._start) / 60,
             training_minutes=self._training_seconds / 60,
             iterations=self.iterations,
-            gradient_passes=self.examples["gradient"] / examples,
-            other_passes=self.examples["other"] / examples,
+            gradient_passes=self.passed("gradient") / examples,
+            other_passes=self.passed("other") / examples,
             peak_memory_mb=self._peak_memory(),
             optimizer_steps=self.optimizer_steps,
             memory_held=self.memory_held,
-            memory_share=max(0.0, 1 - self.examples["new"] / max(1, self.examples["gradient"])),
+            memory_share=max(0.0, 1 - self.examples["new"] / max(1, self.passed("gradient"))),
         )
+
+    def passed(self, kind: str) -> float:
+        """Return how many examples all processes have passed in training.
+
+        :param kind: "gradient" or "other", with gradient or without.
+        """
+        return summed(self.examples[kind])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the cost so far, for the run that goes on from here in another process."""
@@ -107,7 +117,7 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
             "seconds": time.perf_counter() - self._start,
             "training_seconds": self._trained(),
             "counts": [self.iterations, self.optimizer_steps, self.memory_held],
-            "examples": dict(self.examples),
+            "examples": {**self.examples, "gradient": self.passed("gradient"), "other": self.passed("other")},
             "peak": self._peak_memory(),
         }
 
@@ -120,7 +130,8 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         self._began, self._training_seconds = time.perf_counter(), state["training_seconds"]
         self.iterations, self.optimizer_steps, self.memory_held = state["counts"]
         self._peak = state["peak"]
-        self.examples.update(state["examples"])
+        passed = state["examples"] if is_main_process() else {"new": state["examples"]["new"]}
+        self.examples.update({"gradient": 0, "other": 0, **passed})
 
     def _trained(self) -> float:
         running = time.perf_counter() - self._began if self._training[0] else 0.0

@@ -37,7 +37,7 @@ class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[
             strategy.stop_training()
 
     def _spent(self) -> float:
-        return self._meter.optimizer_steps if self.kind == "steps" else self._meter.examples["gradient"]
+        return self._meter.optimizer_steps if self.kind == "steps" else self._meter.passed("gradient")
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the task's budget ends."""

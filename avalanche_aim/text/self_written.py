@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..distributed import broadcast
 from ..rehearsal import Rehearsal
 from ..rehearsal.sampling import balanced_choice
 from ..training.isolation import RandomStream, eval_mode, stream_seed
@@ -104,7 +105,7 @@ class SelfWrittenMemory:
             return
         self._last = experience
         with eval_mode(strategy.model), torch.no_grad():
-            rows = self._written(strategy.model, experience, strategy.device)
+            rows = broadcast(self._written(strategy.model, experience, strategy.device))
         chosen = balanced_choice(rows[:, 1].tolist(), self.size, self._generator)
         self.selected.append(list(range(len(chosen))))
         if chosen:

@@ -9,7 +9,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..distributed import broadcast
+from ..distributed import DataParallel, broadcast
 from .gradients import GradientStep
 from .passing import refused_as
 
@@ -52,20 +52,23 @@ class StrategyEngine:
         return loss
 
     def loss(self, batch: Any, at_once: int | None = None) -> Tensor:
-        """Return the loss of a batch.
+        """Return the loss of a batch, of which each process passes its own rows.
 
-        :param batch: from the memory.
+        :param batch: from the memory, the same in all processes.
         :param at_once: examples of a micro-batch.
         :raises ValueError: if the strategy cannot pass such a batch, though it does its own.
         """
         self._step = GradientStep(at_once, scaler=GradientStep.of(self.strategy).scaler)
-        self.strategy.mbatch = batch
-        self.strategy._unpack_minibatch()
-        with refused_as(
-            f"AIMMerging cannot take part in {type(self.strategy).__name__}: its forward and criterion do not pass a "
-            "batch of the memory as the data loader gives it"
+        parallel = DataParallel.of(self.strategy)
+        with (
+            refused_as(
+                f"AIMMerging cannot take part in {type(self.strategy).__name__}: its forward and criterion do not pass "
+                "a batch of the memory as the data loader gives it"
+            ),
+            parallel.passing(self.strategy, batch),
         ):
-            return self._step.loss(self.strategy)
+            self.strategy._unpack_minibatch()
+            return parallel.common(self._step.loss(self.strategy))
 
     def backward(self, loss: Tensor) -> None:
         """Make the gradients of a loss.

@@ -69,7 +69,7 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore
         :param strategy: the strategy, whose optimizer's gradients are zero.
         """
         self.before_forward(strategy)
-        strategy.mb_output = strategy.forward()
+        strategy.mb_output = DataParallel.of(strategy).weighed(strategy.forward())
         self.after_forward(strategy)
         loss: Tensor = strategy.criterion()
         return loss
@@ -104,17 +104,20 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore
         self._whole, self._outputs, self._made = strategy.mbatch, [], []
         rows = len(self._whole[0])
         parallel = DataParallel.of(strategy)
-        *earlier, last = _split(self._whole, (self.micro_batch_size or rows) * parallel.world_size)
-        for part in earlier:
+        most = rows if parallel.rows is None else parallel.rows.most
+        fillers, (*earlier, last) = _split(self._whole, self.micro_batch_size or most, most)
+        for count, part in [*((0, filler) for filler in fillers), *((len(part[0]), part) for part in earlier)]:
             strategy.mbatch = part
-            strategy.mb_output = strategy.forward()
-            _check_rows(strategy.mb_output, len(part[0]))
-            loss = strategy.criterion() * (len(part[0]) / rows)
-            if torch.is_grad_enabled():
-                strategy.mb_output.register_hook(self._made.append)
-                with parallel.deferred():
+            with parallel.deferred():
+                output = strategy.mb_output = parallel.weighed(strategy.forward())
+                _check_rows(output, len(part[0]))
+                loss = strategy.criterion() * (count / rows)
+                if torch.is_grad_enabled():
+                    if count:
+                        output.register_hook(self._made.append)
                     self.scaler.scale(loss).backward()
-            self._outputs.append(strategy.mb_output.detach().requires_grad_())
+            if count:
+                self._outputs.append(output.detach().requires_grad_())
         strategy.mbatch = last
 
     def after_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -165,11 +168,16 @@ class LossScaling(SupervisedPlugin, supports_distributed=True):  # type: ignore[
         self.unscaled = None
 
 
-def _split(batch: Any, size: int) -> list[Any]:
-    """Cut a batch, a list of tensors, into such lists; one of ``size`` examples at most stays as it is."""
-    if len(batch[0]) <= size:
-        return [batch]
-    return [list(part) for part in zip(*(field.split(size) for field in batch), strict=True)]
+def _split(batch: Any, size: int, most: int) -> tuple[list[Any], list[Any]]:
+    """Cut a batch, a list of tensors, into such lists; one of ``size`` examples at most stays as it is.
+
+    All processes make as many parts as the one with ``most`` rows: passes of a sharded model have to meet. The fillers,
+    which come first, make up for those that this process's rows lack.
+    """
+    parts = [batch]
+    if len(batch[0]) > size:
+        parts = [list(part) for part in zip(*(field.split(size) for field in batch), strict=True)]
+    return [[field[-1:] for field in batch]] * (-(-most // size) - len(parts)), parts
 
 
 def _check_rows(output: Any, rows: int) -> None:

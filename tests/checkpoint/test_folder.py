@@ -114,7 +114,7 @@ def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
     assert not (tmp_path / "trace").exists()
 
 
-@pytest.mark.parametrize("content", [[], {}, {"format": 2}, {"format": 2, "versions": {}, "state": []}, torch.ones(1)])
+@pytest.mark.parametrize("content", [[], {}, {"format": 3}, {"format": 3, "versions": {}, "state": []}, torch.ones(1)])
 def test_another_file_of_torch_is_refused(content: Any, tmp_path: Path) -> None:
     *_, newest = saved(tmp_path)
     torch.save(content, newest)
@@ -124,9 +124,9 @@ def test_another_file_of_torch_is_refused(content: Any, tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_version_is_refused_with_that_version(tmp_path: Path) -> None:
     *_, newest = saved(tmp_path)
-    torch.save({"format": 3, "versions": {"avalanche-aim": "9.1"}, "state": {}}, newest)
+    torch.save({"format": 4, "versions": {"avalanche-aim": "9.1"}, "state": {}}, newest)
     with pytest.raises(
-        ValueError, match=r"expected a checkpoint of format 2, got format 3, written by .* 9\.1; finish"
+        ValueError, match=r"expected a checkpoint of format 3, got format 4, written by .* 9\.1; finish"
     ):
         number(tmp_path)
 

@@ -109,7 +109,7 @@ def test_a_memory_that_was_filled_before_is_refused(stream: Any, tmp_path: Path)
 
 OTHER: dict[str, tuple[Callable[[Any], Run], str]] = {
     "plugins": (lambda s: Run(s), r"plugins was \['DataOrder', 'AIMMergingPlugin', .*, is \['DataOrder', 'Eval"),
-    "batch size": (lambda s: Run(s, aim, train_mb_size=4), "train_mb_size was 8, is 4"),
+    "batch size": (lambda s: Run(s, aim, train_mb_size=4), "batch_size was 8, is 4"),
     "epochs": (lambda s: Run(s, aim, train_epochs=3), "train_epochs was 2, is 3"),
     "stream": (lambda s: Run(s[:1], aim), r"experiences was \["),
     "order of the stream": (lambda s: Run([s[1], s[0]], aim), r"experiences was \["),

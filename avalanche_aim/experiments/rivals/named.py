@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from avalanche.training.plugins import ReplayPlugin
 
-from ...distributed import world_size
 from ...merging import ExponentialAverage, ModelTime
 from ...plugin import AIMMergingPlugin
 from .evaluated import EvaluatedWeights
@@ -29,12 +28,12 @@ def remembered(batch_size: int, share: float) -> int:
 
     :param batch_size: new examples of an iteration, of all processes together.
     :param share: of the remembered ones in the whole batch.
-    :return: for each process, at least 1.
+    :return: at least 1.
     :raises ValueError: for a share outside (0, 1).
     """
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise ValueError(f"share: expected the memory's share of a batch, in (0, 1), got {share!r:.80}")
-    return max(1, round(batch_size // world_size() * share / (1 - share)))
+    return max(1, round(batch_size * share / (1 - share)))
 
 
 def replay(budget: "Budget", share: float = 0.5) -> Arguments:

@@ -8,6 +8,7 @@ import torch
 from avalanche.training.plugins import ReplayPlugin
 from torch import Tensor
 
+from ...distributed import DataParallel, broadcast
 from ...rehearsal.memory import RehearsalMemory
 from ...training.isolation import eval_mode
 
@@ -46,7 +47,7 @@ class IntermittentReplay(ReplayPlugin, supports_distributed=True):  # type: igno
         new = min(strategy.train_mb_size, len(strategy.adapted_dataset) - self._seen)
         self._seen += new
         if self._iteration % self.every:
-            strategy.mbatch = [field[:new] for field in strategy.mbatch]
+            DataParallel.of(strategy).keep_first(strategy, new)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the task; the memory has its own state."""
@@ -73,7 +74,7 @@ class SurprisingMemory(RehearsalMemory):
         :param agent_state: the training strategy.
         :param dataset: the task's data.
         """
-        self._losses = _losses(agent_state, dataset)
+        self._losses = broadcast(_losses(agent_state, dataset))
         self.add(dataset)
 
     def choose(self, targets: Sequence[int], size: int) -> list[int]:

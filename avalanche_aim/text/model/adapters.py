@@ -98,16 +98,25 @@ def check_settings(config: Any) -> None:
             raise ValueError(f"{name}: expected none, got {getattr(config, name)!r:.80}, which {reason}; leave it out")
 
 
-def save_adapters(backbone: Any, folder: Path, base: str | None, revision: str | None) -> None:
+def is_adapter_weight(name: str) -> bool:
+    """Whether a weight of a ``PeftModel`` is an adapter's.
+
+    :param name: of the weight.
+    """
+    return ".lora_" in name or ".modules_to_save." in name
+
+
+def save_adapters(backbone: Any, folder: Path, base: str | None, revision: str | None, **given: Any) -> None:
     """Save all adapters, each as peft does: "default" in the folder, others in folders by their names.
 
     :param backbone: the ``PeftModel``.
     :param folder: where to.
     :param base: what others know the base model by, or None to leave the name that it has.
     :param revision: of the base model.
+    :param given: to ``save_pretrained``: the adapters' weights, where they are sharded.
     """
     # Embeddings are saved where they are trained; "auto" would ask the hub whether they were resized, which they aren't
-    backbone.save_pretrained(folder, save_embedding_layers=False)
+    backbone.save_pretrained(folder, save_embedding_layers=False, **given)
     if base is not None:
         for path in (folder / CONFIG, *folder.glob(f"*/{CONFIG}")):
             if path.is_file():

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
+from ...distributed import is_main_process, is_sharded
+from ...merging.task_vectors import whole
 from ...storage.files import new_folder
-from .adapters import adapter_folders, load_adapters, save_adapters
+from .adapters import adapter_folders, is_adapter_weight, load_adapters, save_adapters
 from .model_card import TAG, Saved, Training, model_card
 from .sources import copy_folder
 
@@ -47,15 +49,20 @@ class Base:
 def save_model(model: Any, folder: Path, training: Training) -> None:
     """Save the adapter, or the whole model where there is none, the tokenizer and a model card.
 
+    Of several processes the first one writes; those of a sharded model all have to call this.
+
     :param model: the :class:`~avalanche_aim.LanguageModel`; it stays as it is.
     :param folder: a new or empty folder, or one that was saved by this library, which is replaced as a whole.
     :param training: for the card.
     :raises ValueError: for a folder with something else in it.
     :raises OSError: where it cannot be written; what was there before is then still there.
     """
+    state = _gathered(model)
+    if not is_main_process():
+        return
     _check_target(model, folder)
     with _written(folder) as partial:
-        _save_weights(model, partial)
+        _save_weights(model, partial, state)
         model.tokenizer.save_pretrained(partial)
         adapter = hasattr(model.backbone, "peft_config")
         (partial / "README.md").write_text(model_card(_saved(model, adapter), training), encoding="utf-8")
@@ -78,27 +85,48 @@ def save_merged(model: Any, folder: Path, dtype: torch.dtype | None, training: T
     """
     if not hasattr(model.backbone, "peft_config"):
         raise ValueError("expected a model with an adapter to merge, got one without: save_pretrained saves it whole")
+    state = _gathered(model)
+    if not is_main_process():
+        return
     _check_target(model, folder)
     with _written(folder) as partial:
-        merged = _merged(model, partial / "adapter", dtype)
+        merged = _merged(model, partial / "adapter", dtype, state)
         shutil.rmtree(partial / "adapter", ignore_errors=True)
         merged.save_pretrained(partial)
         model.tokenizer.save_pretrained(partial)
         (partial / "README.md").write_text(model_card(_saved(model, False), training), encoding="utf-8")
 
 
-def _save_weights(model: Any, folder: Path) -> None:
+def _gathered(model: Any) -> dict[str, torch.Tensor] | None:
+    """Gather what is saved of a sharded model on the first process's CPU; None of a whole one."""
+    if not is_sharded(model):
+        return None
+    adapter = hasattr(model.backbone, "peft_config")
+    state = {}
+    for name, weight in model.backbone.named_parameters(remove_duplicate=False):
+        if not adapter or weight.requires_grad or is_adapter_weight(name):
+            gathered = whole(weight.detach())
+            if is_main_process():
+                state[name] = gathered.cpu()
+    return state
+
+
+def _save_weights(model: Any, folder: Path, state: dict[str, torch.Tensor] | None) -> None:
     """Save what is trained, naming the base model as others know it, not by the cache folder it was found in."""
+    given = {} if state is None else {"state_dict": state}
     if not hasattr(model.backbone, "peft_config"):
-        model.backbone.save_pretrained(folder)
+        model.backbone.save_pretrained(folder, **given)
         return
     name, revision = (model.base.name, model.base.revision) if model.base else (None, None)
-    save_adapters(model.backbone, folder, name, revision)
+    save_adapters(model.backbone, folder, name, revision, **given)
 
 
-def _merged(model: Any, adapter: Path, dtype: torch.dtype | None) -> Any:
+def _merged(model: Any, adapter: Path, dtype: torch.dtype | None, state: dict[str, torch.Tensor] | None) -> Any:
     live = model.language_model
     if model.base is None:
+        if state is not None:
+            raise ValueError("expected a sharded model that was loaded by a name, whose base is loaded again to merge "
+                             "it, got one made in memory; save its adapter (save_pretrained)")  # fmt: skip
         wrapped = deepcopy(model.backbone)
         dtype = dtype or live.config.dtype or torch.float32
     else:
@@ -106,7 +134,7 @@ def _merged(model: Any, adapter: Path, dtype: torch.dtype | None) -> Any:
         source, revision = live.config._name_or_path, model.base.revision
         base = type(live).from_pretrained(source, dtype=dtype or "auto", revision=revision)
         dtype = base.dtype
-        _save_weights(model, adapter)
+        _save_weights(model, adapter, state)
         wrapped = load_adapters(base, adapter)
     _prepare_layers(wrapped)
     merged = wrapped.merge_and_unload(safe_merge=True)

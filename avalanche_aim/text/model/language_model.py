@@ -10,6 +10,7 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
+from ...distributed.sharding import is_sharded
 from ...training.isolation import RandomStream, set_mode
 from ..stream.answer_key import Source
 from ..stream.encoding import AnswerSpace, Style, made_for, unpack
@@ -92,7 +93,7 @@ class LanguageModel(DynamicModule):
             check_settings(settings)
         check_start(self.language_model)
         made_for(tokenizer, self.style)
-        self._register_trainable()
+        self.register_trainable()
 
     @classmethod
     def from_pretrained(
@@ -218,6 +219,10 @@ class LanguageModel(DynamicModule):
         blocks = Blocks.of([self.answers.tokens[c] for c in columns], batch, own)
         with self.mixed_precision(x.device):
             way = self.finding(x).way_of(batch.prompt.shape[1] + len(blocks.block))
+            if way is Way.ALONE and is_sharded(self):
+                raise ValueError("expected a sharded model that takes a batch in one pass, since all processes pass "
+                                 "together, got one that is scored a label and length at a time; train it whole, with "
+                                 "DDP")  # fmt: skip
             if self._to_compile:
                 self._to_compile = False
                 compile_layers(self.language_model, x.device)
@@ -281,7 +286,11 @@ class LanguageModel(DynamicModule):
         """
         return torch.autocast(device.type, self.autocast, enabled=self.autocast is not None)
 
-    def _register_trainable(self) -> None:
+    def register_trainable(self) -> None:
+        """Take the backbone's trainable weights for the model's, anew where they have been replaced (FSDP).
+
+        :raises ValueError: for weights that are not in memory.
+        """
         named = {n: p for n, p in self.backbone.named_parameters() if p.requires_grad}
         if any(p.is_meta for p in named.values()):
             raise ValueError(
@@ -291,7 +300,8 @@ class LanguageModel(DynamicModule):
         self.trainable = nn.ParameterDict({name.replace(".", "/"): p for name, p in named.items()})
 
     def _apply(self, fn: Any, recurse: bool = True) -> "LanguageModel":
-        if stays_put(self.language_model):  # the trainable weights lie beside the layers that they belong to
+        # The trainable weights lie beside the layers that they belong to; FSDP places them itself.
+        if stays_put(self.language_model) or is_sharded(self):
             return self
         self.backbone._apply(fn)
         return super()._apply(fn, recurse)
@@ -314,7 +324,8 @@ class LanguageModel(DynamicModule):
     def save_pretrained(self, folder: str | Path, training: Training | None = None) -> None:
         """Save the adapter (or the whole model, without LoRA), the tokenizer and a model card.
 
-        Plain ``peft`` or Transformers load it, and so does :meth:`from_pretrained`.
+        Plain ``peft`` or Transformers load it, and so does :meth:`from_pretrained`. Of several processes the first one
+        writes; those of a sharded model all have to call this.
 
         :param folder: a new or empty folder, or one saved before, which is replaced once the new one is complete.
         :param training: what the model card is to say of tasks, scores and settings.

@@ -1,0 +1,75 @@
+"""Two processes on two cores against one on one: the same batches, shared out.
+
+Each process has one thread. A repetition is a start of each, which train the same tasks in turn; the first task warms
+up and is not measured.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+from avalanche_aim.distributed import destroy_process_group, init_process_group, is_main_process
+from benchmarks.figures import Figure, Options
+
+LIMIT = 1.5
+BATCH_SIZE, ITERATIONS, TASKS = 64, 8, 4
+STRATEGIES = ("naive", "aim")
+
+
+def figures(options: Options) -> list[Figure]:
+    """Start one process and two in turn.
+
+    :param options: with what to measure.
+    """
+    ratios: dict[str, list[float]] = {name: [] for name in STRATEGIES}
+    for _ in range(options.repeats(5, 1)):
+        one, two = (_seconds(options.model, processes) for processes in (1, 2))
+        for name, found in ratios.items():
+            found += [a / b for a, b in zip(one[name], two[name], strict=True)]
+    return [
+        Figure(f"one process / two, {name}, batches of {BATCH_SIZE}", found, LIMIT, at_least=True)
+        for name, found in ratios.items()
+    ]
+
+
+def _seconds(model: str, processes: int) -> dict[str, list[float]]:
+    """Train in some processes; seconds of each task."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {**os.environ, "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+              "OMP_NUM_THREADS": "1"}  # fmt: skip
+    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.processes", model]
+    started = [
+        subprocess.Popen(program, env={**shared, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE, text=True)
+        for rank in map(str, range(processes))
+    ]
+    outputs = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        raise RuntimeError(f"{processes} processes: expected all to end well, got {[p.returncode for p in started]}")
+    found: dict[str, list[float]] = json.loads(outputs[0].splitlines()[-1])
+    return found
+
+
+def _train(model: str) -> None:
+    from benchmarks.workload import Workload
+
+    init_process_group()
+    work = Workload(Options(model), TASKS + 1, ITERATIONS, batch_size=BATCH_SIZE)
+    strategies = {name: work.strategy(name) for name in STRATEGIES}
+    seconds: dict[str, list[float]] = {name: [] for name in STRATEGIES}
+    for experience in work.stream:
+        for name, strategy in strategies.items():
+            start = time.perf_counter()
+            strategy.train(experience)
+            seconds[name].append(time.perf_counter() - start)
+    if is_main_process():
+        print(json.dumps({name: found[1:] for name, found in seconds.items()}))
+    destroy_process_group()
+
+
+if __name__ == "__main__":
+    _train(sys.argv[1])
