@@ -61,4 +61,7 @@ STRATEGIES |= {
     "lean-shared": variant("lean", rehearsal={"optimizer": "shared"}),
     "lean-first-kept": variant("lean", **grouped(FIRST)),
     "lean-last-kept": variant("lean", **grouped(LAST)),
+    # `straight` is `lean` with both of these.
+    "straight-weights": variant("lean", weights="straight"),
+    "straight-memory": variant("lean", rehearsal={"per": "straight"}),
 }
