@@ -14,12 +14,12 @@ class Method:
 
     A preset is one choice of the parts below. Each part is replaced whole by an object, or by ``{"name": …}`` with the
     settings of another kind; any other dict changes settings of the preset's own part:
-    ``AIMMergingPlugin(schedule={"initial": 4}, rehearsal={"optimizer": "fresh"})``. docs/extending.md shows parts of
-    one's own.
+    ``AIMMergingPlugin("paper", schedule={"initial": 4}, rehearsal={"optimizer": "fresh"})``. docs/extending.md shows
+    parts of one's own.
 
-    :param preset: "settled" (the paper's method without its forgetting signal, and with a last merge in each task: the
-        default, docs/results.md says why), "paper" (the paper's text), "reference" (the published code's decisions),
-        "economical" (the paper's method with a fraction of its passes over the memory), or another of
+    :param preset: "lean" (three merges in each task, after ⅓, ⅔ and all of it, and few passes over the memory: the
+        default, docs/beyond.md says why), "paper" (the paper's text), "reference" (the published code's decisions),
+        "settled" (the paper's method without its forgetting signal, and with a last merge in each task), or another of
         :data:`~avalanche_aim.merging.PRESETS`. docs/method.md and docs/cost.md list their parts.
     :param memory: what is rehearsed: a fraction of each task (float in [0, 1]; 0.02 by default), a count of
         examples of each (int), or a :class:`~avalanche_aim.RehearsalMemory`.
@@ -40,7 +40,7 @@ class Method:
 
     def __init__(
         self,
-        preset: str = "settled",
+        preset: str = "lean",
         *,
         memory: float | int | RehearsalMemory | None = None,
         schedule: Any = UNCHANGED,

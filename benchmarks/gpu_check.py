@@ -103,7 +103,7 @@ def all_checks(work: Work, large: str) -> dict[str, Callable[[], Outcome]]:
 
 
 def devices_agree(work: Work) -> Outcome:
-    """AIM merges a tiny model on the accelerator as on the CPU; without dropout, for which each draws its own numbers."""
+    """AIM merges a tiny model on the accelerator as on the CPU; no dropout, which each draws in its own way."""
     models = [LanguageModel.from_pretrained("tiny", lora={"lora_dropout": 0.0}) for _ in range(2)]
     runs = [work.train(model, "aim", device=device) for model, device in zip(models, ("cpu", work.device), strict=True)]
     merges = [[(m.experience, m.iteration, m.reason) for m in run.history.merges] for run in runs]

@@ -13,7 +13,6 @@ from avalanche.training.plugins import EvaluationPlugin
 
 from avalanche_aim import AIMMergingPlugin, LanguageModel, TextTask, text_benchmark
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
-from avalanche_aim.merging import AdaptiveInterval
 
 
 def make_tasks() -> list[TextTask]:
@@ -37,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.manual_seed(0)
     model = LanguageModel.from_pretrained(arguments.model, lora=arguments.model != "tiny")
     benchmark = text_benchmark(make_tasks(), model.tokenizer)
-    aim = AIMMergingPlugin(memory=8, schedule=AdaptiveInterval(initial=4))
+    aim = AIMMergingPlugin(memory=8)
     strategy = Naive(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0),

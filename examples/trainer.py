@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         print("Exact match in percent, without the callback:")
         train(None, arguments, folder)
         print("With AIMCallback:")
-        aim = AIMCallback(memory=arguments.memory, schedule={"initial": 4})
+        aim = AIMCallback(memory=arguments.memory)
         train(aim, arguments, folder)
     for merge in aim.history.merges:
         print(

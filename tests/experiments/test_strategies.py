@@ -34,6 +34,7 @@ from avalanche_aim.merging import (
     OncePerTask,
     RandomInterval,
     ReferenceInterval,
+    SharesOfTask,
 )
 from avalanche_aim.text import TextTask
 
@@ -247,9 +248,10 @@ def test_a_gradient_sample_has_an_example_of_every_past_task() -> None:
 @pytest.mark.parametrize(
     ("name", "schedule"),
     [
-        ("aim", AdaptiveInterval),
+        ("aim", SharesOfTask),
+        ("aim-paper", AdaptiveInterval),
         ("aim-reference", ReferenceInterval),
-        ("aim-replay", AdaptiveInterval),
+        ("aim-replay", SharesOfTask),
         ("fixed-interval", FixedInterval),
         ("random-interval", RandomInterval),
         ("single-merge", OncePerTask),
