@@ -48,3 +48,19 @@ def test_every_use_of_a_preset_makes_a_schedule_of_its_own(name):
 def test_an_unknown_preset_is_refused_with_the_known_names():
     with pytest.raises(ValueError, match=r"preset: expected one of \['angle', .*'paper', .*\], got 'papre'"):
         preset("papre")
+
+
+@pytest.mark.parametrize(("name", "iterations"), [("thirds", [12, 12]), ("lean", [4, 4]), ("straight", [4, 7])])
+def test_what_merges_at_thirds_rehearses(name, iterations):
+    controller = preset(name).controller()
+    controller.start()
+    due = []
+    for iteration, straight in zip(range(1, 37), [0.0] * 12 + [0.6] * 24, strict=True):
+        progress = iteration / 36
+        if (reason := controller.observe(progress=progress)) is not None:
+            alpha = (1 + straight**2) / 2 if name == "straight" else 0.5
+            decision = controller.merge(1.0, reason, progress=progress, straightness=straight)
+            assert (decision.alpha_new, decision.alpha_past) == (alpha, alpha)
+            due.append((iteration, decision.memory_iterations))
+    assert due == [(12, iterations[0]), (24, iterations[1])]
+    assert controller.schedule.merges_at_end
