@@ -144,8 +144,9 @@ POINTS = {
 """Number of the checkpoint: there is one before each iteration, and one after the last of each experience."""
 TELLING = ("the border of epochs", "right after a merge", "the end of an experience", "the last experience")
 MOST_TELLING = "right after a merge"
+QUICK = {(MOST_TELLING, kind) for kind in RUNS if kind not in PRESETS or kind in ("reference", "straight")}
 CASES = [
-    pytest.param(kind, point, marks=[] if kind == "aim" or point == MOST_TELLING else pytest.mark.slow)
+    pytest.param(kind, point, marks=[] if kind == "aim" or (point, kind) in QUICK else pytest.mark.slow)
     for kind in RUNS
     for point in (POINTS if kind in ("aim", "cumulative") else TELLING)
 ]
