@@ -1,9 +1,11 @@
 """The evidence's table and figure, of comparisons that are done or under way.
 
 python -m benchmarks.evidence.tables long short --titles "Long tasks" "Short tasks" --figure rivals.png
+python -m benchmarks.evidence.tables m1 m2 m5 --titles "1 %" "2 %" "5 %" --lines "memory of each task" memory_sizes.png
 
 Each folder's table has the mean OP and BWT of each strategy, its paired difference to the baseline over orders and
-seeds, all with 95 % bootstrap intervals, and what its runs cost. The figure has a panel for each folder.
+seeds, all with 95 % bootstrap intervals, and what its runs cost. The figure has a panel for each folder; the lines go
+from folder to folder.
 """
 
 import argparse
@@ -45,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--baseline", default="alternate", metavar="NAME", help="(default: alternate)")
     p.add_argument("--titles", nargs="+", metavar="TEXT", help="of the folders (default: their names)")
     p.add_argument("--figure", type=Path, metavar="PNG", help="where to draw the figure")
+    p.add_argument("--lines", nargs=2, metavar=("TEXT", "PNG"), help="what changes between folders, and a file")
     p.add_argument("--pairs", nargs="+", default=[], metavar="A:B", help="differences between strategies, to print too")
     arguments = p.parse_args(argv)
     titles = arguments.titles or [folder.name for folder in arguments.folders]
@@ -57,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"| {one} − {other} | {' | '.join(cells)} |")
     if arguments.figure:
         figure(panels).save(arguments.figure)
+    if arguments.lines:
+        what, file = arguments.lines
+        lines(panels, what).save(Path(file))
     return 0
 
 
@@ -108,17 +114,40 @@ def figure(panels: Mapping[str, Runs]) -> Plot:
     def draw(figure: Any) -> None:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (title, runs) in zip(axes, panels.items(), strict=True):
-            for place, (name, own) in enumerate(reversed(runs.items())):
+            for place, (name, own) in enumerate(reversed(list(runs.items()))):
                 values = list(numbers(own, "OP").values())
-                low, high = bootstrap_interval(values) if len(values) > 1 else (values[0],) * 2
-                axis.plot([low, high], [place, place], color=look(name).hex, lw=3)
+                axis.plot(_limits(values), [place, place], color=look(name).hex, lw=3)
                 axis.plot(fmean(values), place, look(name).marker, color=look(name).hex, ms=7)
-            axis.set_yticks(range(len(runs)), list(reversed(runs)))
+            axis.set_yticks(range(len(runs)), list(runs)[::-1])
             axis.set_title(title)
             axis.set_xlabel("OP after the last task, in percent")
 
     most = max(map(len, panels.values()))
     return Plot("Mean OP of each strategy with its 95 % interval", 430 * len(panels), 90 + 22 * most, draw)
+
+
+def lines(panels: Mapping[str, Runs], what: str) -> Plot:
+    """Return OP from comparison to comparison: a line for each strategy that all of them have, with its intervals."""
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        first = next(iter(panels.values()))
+        for name in (name for name in first if all(name in runs for runs in panels.values())):
+            values = [list(numbers(runs[name], "OP").values()) for runs in panels.values()]
+            places, color = range(len(values)), look(name).hex
+            axis.plot(places, [fmean(own) for own in values], look(name).marker, ls="-", color=color, label=name)
+            axis.vlines(places, *zip(*map(_limits, values), strict=True), color=color, lw=2)
+        axis.set_xticks(range(len(panels)), list(panels))
+        axis.set_xlabel(what)
+        axis.set_ylabel("OP after the last task, in percent")
+        axis.legend()
+
+    return Plot(f"Mean OP of each strategy along {what}, with its 95 % interval", 640, 420, draw)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the interval's ends, or a single run's value twice."""
+    return bootstrap_interval(values) if len(values) > 1 else (values[0], values[0])
 
 
 def _mean(values: Sequence[float]) -> str:
