@@ -30,6 +30,7 @@ from avalanche_aim.evaluation import ResultMatrix, text_metrics
 from avalanche_aim.merging import PRESETS
 from avalanche_aim.merging.task_vectors import whole
 from avalanche_aim.text import LengthGrouping, TextExample
+from avalanche_aim.text.self_written import SelfWrittenMemory, SelfWrittenRehearsal
 
 BATCH = 12
 """Examples of an iteration, of all processes together: 2, 3 and 4 share them evenly."""
@@ -131,9 +132,10 @@ def language_run(
     dropout: float = 0.0,
     shard: Callable[[LanguageModel], None] | None = None,
     fail_after: float = float("inf"),
+    closed: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Train a tiny language model on three tasks."""
+    """Train a tiny language model on three tasks, or on the two with labels."""
     torch.manual_seed(7 if shard else 7 + rank())  # the processes have to make their streams the same
     model, plugins = language_model(name, lora, dropout), make()
     if shard is None:
@@ -142,7 +144,7 @@ def language_run(
                 weight += rank()  # … and their weights
     else:
         shard(model)
-    benchmark = text_benchmark(tasks(), model.tokenizer, cache=False)
+    benchmark = text_benchmark(tasks()[:: 1 + closed], model.tokenizer, cache=False)
     watch = Watch(fail_after)
     strategy = language_strategy(model, *plugins, watch, **settings)
     for number, experience in enumerate(benchmark.train_stream):
@@ -180,6 +182,12 @@ def replay() -> tuple[Any, ...]:
     return ReplayPlugin(mem_size=memory.max_size, storage_policy=memory), LearningRateSchedule("linear")
 
 
+def self_written() -> tuple[Any, ...]:
+    memory = SelfWrittenMemory(4, attempts=2, confidence=0.0, distinct=0.0)
+    schedule = SHORT["settled"]["schedule"]
+    return (AIMMergingPlugin("settled", rehearsal=SelfWrittenRehearsal(memory), schedule=schedule),)
+
+
 def clipped() -> GradientStep:
     return GradientStep(micro_batch_size=2, max_grad_norm=0.5)
 
@@ -196,6 +204,7 @@ LANGUAGE: dict[str, Callable[..., dict[str, Any]]] = {
     "full": partial(language_run, make=lambda: (LengthGrouping(), aim()), lora=False, learning_rate=3e-3, epochs=2),
     "full-t5": partial(language_run, "tiny-t5", lambda: (aim(rule="ties", slow="exponential"),), lora=False,
                        learning_rate=3e-3),
+    "self-written": partial(language_run, make=self_written, learning_rate=3e-3, epochs=2, closed=True),
     "dare": partial(language_run, make=lambda: (aim(rule="dare"),), learning_rate=3e-3),
     **{preset: partial(language_run, make=lambda preset=preset: (aim(preset),), learning_rate=3e-3, epochs=2)
        for preset in OTHER_PRESETS},

@@ -55,6 +55,8 @@ def test_without_reduction_it_is_not(engine: tuple[int, Path]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["paper", "reference", "economical", "full", "full-t5", "dare", *OTHER_PRESETS])
+@pytest.mark.parametrize(
+    "name", ["paper", "reference", "economical", "full", "full-t5", "dare", "self-written", *OTHER_PRESETS]
+)
 def test_there_were_merges_and_scores(name: str) -> None:
     assert alone(name)["history"]["merges"]
