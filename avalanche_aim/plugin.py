@@ -87,9 +87,6 @@ class AIMMergingPlugin(Method, SupervisedPlugin, supports_distributed=True):  # 
         return {**self.merging.state_dict(), "task": [self._progress.number, self._progress.parts]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.merging.load_state_dict(state)
         self._progress.number, self._progress.parts = state["task"]

@@ -60,10 +60,7 @@ def feature_benchmark(
 
 
 def without_instruction(task: TextTask) -> TextTask:
-    """Cut off the lines that all prompts of a task begin with; at least one line is left of each.
-
-    :param task: the task.
-    """
+    """Cut off the lines that all prompts of a task begin with; at least one line is left of each."""
     prompts = [example.prompt for split in SPLITS for example in task.split(split)]
     beginnings = zip(*(prompt.rstrip().split("\n")[:-1] for prompt in prompts), strict=False)
     shared = takewhile(lambda lines: len(set(lines)) == 1, beginnings)

@@ -126,10 +126,7 @@ class General:
         return cls([record(GeneralTask, task, "general") for task in plain.tasks], missing)
 
     def task(self, name: str) -> GeneralTask | None:
-        """Return a task by its name, or None.
-
-        :param name: its name.
-        """
+        """Return a task by its name, or None."""
         return next((task for task in self.tasks if task.name == name), None)
 
     @property

@@ -131,10 +131,7 @@ class ResultMatrix(PluginMetric[Matrix]):
         return {"rows": [list(row) for row in self.rows]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.rows = [list(row) for row in state["rows"]]
 
     def result(self) -> Matrix | None:

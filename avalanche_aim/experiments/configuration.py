@@ -257,10 +257,7 @@ class Configuration(Settings):
         choices.check(self.shared(), self.strategies, {n: one.default for n, one in settings_of(type(self)).items()})
 
     def for_run(self: C, strategy: str) -> C:
-        """Return the configuration of the runs of one strategy, at the learning rate and setting that it was tuned to.
-
-        :param strategy: its name.
-        """
+        """Return the configuration of one strategy's runs, at the learning rate and setting that it was tuned to."""
         choices = self.choices
         if choices is None:
             return self

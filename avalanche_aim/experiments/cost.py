@@ -122,10 +122,7 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self._start = time.perf_counter() - state["seconds"]
         self._began, self._training_seconds = time.perf_counter(), state["training_seconds"]
         self.iterations, self.optimizer_steps, self.memory_held = state["counts"]

@@ -5,10 +5,11 @@ from typing import Any
 
 from avalanche.training.plugins import SupervisedPlugin
 
+from ..merging.state import Stateful
 from .cost import CostMeter
 
 
-class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class EqualBudget(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Ends each task at as many optimizer steps, or passes with gradient, as plain training has in it.
 
     A strategy that spends some of them on the memory then sees fewer new examples. What an iteration has begun it
@@ -19,33 +20,24 @@ class EqualBudget(SupervisedPlugin, supports_distributed=True):  # type: ignore[
     :param meter: counts them; it is to come before this plugin.
     """
 
+    STATE = ("end",)
+
     def __init__(self, kind: str, meter: CostMeter) -> None:
         super().__init__()
         self.kind = kind
         self._meter = meter
-        self._end = 0.0
+        self.end = 0.0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Begin the task's budget."""
         examples = len(getattr(strategy.experience, "dataset", strategy.adapted_dataset))
         allowed = examples if self.kind == "passes" else ceil(examples / strategy.train_mb_size)
-        self._end = min(self._end or self._spent(), self._spent()) + strategy.train_epochs * allowed
+        self.end = min(self.end or self._spent(), self._spent()) + strategy.train_epochs * allowed
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Stop the task when its budget is spent."""
-        if self._spent() >= self._end:
+        if self._spent() >= self.end:
             strategy.stop_training()
 
     def _spent(self) -> float:
         return self._meter.optimizer_steps if self.kind == "steps" else self._meter.passed("gradient")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the task's budget ends."""
-        return {"end": self._end}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
-        self._end = state["end"]

@@ -184,10 +184,7 @@ class GeneralAbility(SupervisedPlugin, supports_distributed=True):  # type: igno
         return {"after": list(self._after), "found": found}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self._after, self._found = list(state["after"]), dict(state["found"])
 
 

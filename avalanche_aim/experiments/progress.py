@@ -59,10 +59,7 @@ class Progress(SupervisedPlugin, supports_distributed=True):  # type: ignore[cal
         return {"begun": self._begun, "base": self._base - self._origin, "place": self.bar.n - self._origin}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self._begun = state["begun"]
         self._amount = self._amounts[self._begun - 1] if self._begun else 0
         self._base = self._origin + state["base"]

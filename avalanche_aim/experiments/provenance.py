@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def provenance() -> dict[str, Any]:
 
     return {
         "versions": versions(),
-        "revision": _revision(),
+        "revision": _revision(Path(__file__).resolve().parents[2]),
         "machine": {
             "platform": platform.platform(),
             "python": platform.python_version(),
@@ -30,18 +31,16 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _revision() -> str | None:
-    """The commit, with "+changes" if tracked files differ from it."""
-    folder = Path(__file__).resolve().parents[2]
+@cache
+def _revision(folder: Path) -> str | None:
+    """The commit, with "+changes" if tracked files differ from it; asked once, as the code is loaded once."""
     if not (folder / ".git").exists():
         return None
-    git = ["git", "-C", str(folder)]
+    git = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True, timeout=30)
+        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit.stdout.strip() + ("+changes" if changed.returncode else "")
 
 
 def _processor() -> str:

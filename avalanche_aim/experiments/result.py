@@ -145,10 +145,7 @@ class Result(Keyed):
 
 
 def not_measured(results: Iterable[Result]) -> dict[str, str]:
-    """Return the general tasks that some run could not measure, with the reason.
-
-    :param results: the runs.
-    """
+    """Return the general tasks that some run could not measure, with the reason."""
     return {name: why for run in results if run.general is not None for name, why in run.general.missing.items()}
 
 

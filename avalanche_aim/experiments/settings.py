@@ -141,15 +141,20 @@ class Setting:
         return ValueError(f"{self.name}: expected {self.words}, got {shown!r:.200}")
 
 
+_KNOWN: dict[Any, Mapping[str, Setting]] = {}
+
+
 def settings_of(declared: Any) -> Mapping[str, Setting]:
     """Return the settings that a dataclass declares, by name; those of its own before those that it inherits.
 
     :param declared: the dataclass.
     """
-    hints = get_type_hints(declared, include_extras=True)
-    own = [f for f in fields(declared) if f.name in inspect.get_annotations(declared)]
-    others = [f for f in fields(declared) if f not in own]
-    return {f.name: _setting(f, hints[f.name]) for f in (*own, *others)}
+    if declared not in _KNOWN:
+        hints = get_type_hints(declared, include_extras=True)
+        own = [f for f in fields(declared) if f.name in inspect.get_annotations(declared)]
+        others = [f for f in fields(declared) if f not in own]
+        _KNOWN[declared] = {f.name: _setting(f, hints[f.name]) for f in (*own, *others)}
+    return _KNOWN[declared]
 
 
 def _setting(declared: Field, hint: Any) -> Setting:

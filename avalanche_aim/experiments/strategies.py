@@ -7,7 +7,7 @@ Their further settings are Avalanche's or the cited papers' defaults, not tuned 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
 from typing import Any
@@ -150,6 +150,7 @@ STRATEGIES: dict[str, Strategy] = {
 """Name → strategy. One of your own is one more entry; those of installed packages are found by their entry point."""
 
 
+@cache
 def _installed() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 

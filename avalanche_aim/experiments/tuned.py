@@ -70,10 +70,7 @@ class Tuned:
         return digest({name: [c.learning_rate, c.options] for name, c in self.choices.items()})[:16]
 
     def write(self, path: Path) -> None:
-        """Write the file.
-
-        :param path: its place.
-        """
+        """Write the file."""
         content = {"format": FORMAT, "asked": dict(self.asked), "orders": list(self.orders), "seeds": list(self.seeds),
                    "strategies": {name: asdict(choice) for name, choice in self.choices.items()}}  # fmt: skip
         write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())

@@ -31,10 +31,7 @@ def name_of(experience: Any) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Return kind, message and notes of an error.
-
-    :param error: the error.
-    """
+    """Return kind, message and notes of an error."""
     message = " ".join(str(error).split()) or "no message"
     notes = "; ".join(getattr(error, "__notes__", []))
     return f"{type(error).__name__}: {message}" + (f" ({notes})" if notes else "")

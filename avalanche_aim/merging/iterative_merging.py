@@ -79,10 +79,7 @@ class IterativeMerging:
         self._keep_step_start()
 
     def continue_task(self, engine: Engine) -> None:
-        """Another part of the same task begins, of an online stream: all counts on.
-
-        :param engine: the training.
-        """
+        """Another part of the same task begins, of an online stream: all counts on."""
         before, self.named = self.named, _trainable(engine)
         grown = {name: w.shape for name, w in before.items()} != {name: w.shape for name, w in self.named.items()}
         if grown and self.slow is not None:
@@ -107,10 +104,7 @@ class IterativeMerging:
             self.rehearsal.start(self.weights)
 
     def after_iteration(self, engine: Engine) -> None:
-        """Observe an iteration, and merge when it is time.
-
-        :param engine: the training.
-        """
+        """Observe an iteration, and merge when it is time."""
         self._iteration += 1
         if self.active:
             reason = self._observe(engine)
@@ -123,10 +117,7 @@ class IterativeMerging:
         self._slow_down(engine)
 
     def end(self, engine: Engine) -> None:
-        """Merge once more where the schedule says so.
-
-        :param engine: the training.
-        """
+        """Merge once more where the schedule says so."""
         if not self.active:
             check_finite(self.weights, self._experience)
             return
@@ -163,10 +154,7 @@ class IterativeMerging:
         return state | {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.controller.load_state_dict(state["controller"])
         self.recorder.load_state_dict(state["recorder"])
         self._rollback.load_state_dict(state["rollback"])

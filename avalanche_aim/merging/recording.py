@@ -93,10 +93,7 @@ class Recorder:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.diagnosis.load_state_dict(state["diagnosis"])
         self.history.load_state_dict(state["history"])
         self._warned = set(map(tuple, state["warned"]))

@@ -119,10 +119,7 @@ class Rollback:
         return {"previous": self.previous, "buffers": self._buffers, "times": self._times}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.previous, self._buffers, self._times = state["previous"], state["buffers"], state["times"]
 
 

@@ -34,10 +34,7 @@ class SlowWeights(ABC):
         """
 
     def start(self, weights: Mapping[str, Tensor]) -> None:
-        """A new experience begins; weights that are new, or have grown, are taken as they are.
-
-        :param weights: the trainable weights by name.
-        """
+        """A new experience begins; weights that are new, or have grown, are taken as they are."""
         self.swap(weights, False)
         if self.averaged:
             known = {name: self.average.get(name) for name in weights}
@@ -75,10 +72,7 @@ class SlowWeights(ABC):
         return {"average": dict(self.average), "averaged": self.averaged, "swapped": self.swapped}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.average = dict(state["average"])
         self.averaged, self.swapped = state["averaged"], state["swapped"]
 

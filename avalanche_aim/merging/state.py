@@ -21,17 +21,17 @@ def check_state(owner: object, state: Mapping[str, Any], names: Iterable[str]) -
 
 
 class Stateful:
-    """A part whose state is a handful of plain attributes.
+    """A part whose state is a handful of attributes.
 
-    A subclass names them in ``STATE``; they hold numbers, strings, ``None`` and lists of those, so that a
-    checkpoint can be written as JSON.
+    A subclass names them in ``STATE``; they hold plain data, tensors, or parts with a state of their own.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state as plain data, safe to keep while this part goes on."""
-        return {name: deepcopy(getattr(self, name)) for name in self.STATE}
+        """Return the state, safe to keep while this part goes on."""
+        values = ((name, getattr(self, name)) for name in self.STATE)
+        return {name: value.state_dict() if _has_state(value) else deepcopy(value) for name, value in values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
@@ -41,4 +41,11 @@ class Stateful:
         """
         check_state(self, state, self.STATE)
         for name, value in state.items():
-            setattr(self, name, deepcopy(value))
+            if _has_state(part := getattr(self, name)):
+                part.load_state_dict(value)
+            else:
+                setattr(self, name, deepcopy(value))
+
+
+def _has_state(part: Any) -> bool:
+    return hasattr(part, "load_state_dict")

@@ -14,26 +14,17 @@ from torch import Tensor, distributed
 
 
 def local(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return this process's shards of tensors; those that are whole stay as they are.
-
-    :param tensors: the tensors.
-    """
+    """Return this process's shards of tensors; those that are whole stay as they are."""
     return [tensor.to_local() if is_sharded(tensor) else tensor for tensor in tensors]  # type: ignore[attr-defined]
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether a tensor is spread over processes: a ``DTensor``, told without importing that takes a second.
-
-    :param tensor: the tensor.
-    """
+    """Whether a tensor is spread over processes: a ``DTensor``, told without importing that takes a second."""
     return hasattr(tensor, "device_mesh")
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return all of a tensor, gathered where it is sharded.
-
-    :param tensor: the tensor.
-    """
+    """Return all of a tensor, gathered where it is sharded."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 

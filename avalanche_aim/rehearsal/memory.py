@@ -143,10 +143,7 @@ class RehearsalMemory(ExemplarsBuffer):
         self.add(dataset)
 
     def knows(self, experience: Any) -> bool:
-        """Whether a share of an experience's task is kept already.
-
-        :param experience: the experience.
-        """
+        """Whether a share of an experience's task is kept already."""
         origin = Task.of(experience).origin
         return any(task is origin for task in self._tasks)
 

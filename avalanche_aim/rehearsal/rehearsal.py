@@ -113,17 +113,11 @@ class Rehearsal:
         """
 
     def penalty(self, weights: Sequence[Tensor]) -> Tensor | None:
-        """What is added to the loss of a memory iteration, with gradient; None for nothing.
-
-        :param weights: the trainable weights.
-        """
+        """What is added to the loss of a memory iteration, with gradient; None for nothing."""
         return None
 
     def historical_loss(self, engine: Engine) -> float:
-        """The loss of one memory batch, without gradient.
-
-        :param engine: the training.
-        """
+        """The loss of one memory batch, without gradient."""
         return self._watched_loss(engine, "monitored", self.places()[0])
 
     def held_out_loss(self, engine: Engine) -> float:
@@ -199,10 +193,7 @@ class Rehearsal:
         return ((2 * i + 1) * rows // (2 * count) for i in range(count))
 
     def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
-        """Return where the random streams are, and the fine-tuning's own moments; the memory has its own state.
-
-        :param weights: the trainable weights.
-        """
+        """Return where the random streams are, and the fine-tuning's own moments; the memory has its own state."""
         return {
             "rows": {name: generator.get_state() for name, generator in self._rows.items()},
             "noise": {name: stream.state_dict() for name, stream in self._noise.items()},

@@ -21,10 +21,7 @@ class Task:
 
     @classmethod
     def of(cls, experience: Any) -> "Task":
-        """Return the task of an experience: mostly the experience itself, else that which an online stream has split.
-
-        :param experience: the experience.
-        """
+        """Return the task of an experience: mostly itself, else that which an online stream has split."""
         if not isinstance(experience, OnlineCLExperience):
             return cls(experience, experience.current_experience)
         if not experience.access_task_boundaries:
@@ -41,10 +38,7 @@ class TaskProgress:
         self.parts = 0
 
     def begin(self, experience: Any) -> bool:
-        """Begin an experience; whether it is the first of its task.
-
-        :param experience: the experience.
-        """
+        """Begin an experience; whether it is the first of its task."""
         task = Task.of(experience)
         first = task.origin is experience or task.number != self.number
         self.number, self.parts = task.number, 1 if first else self.parts + 1

@@ -90,10 +90,7 @@ class Report:
         return next(result.tasks for result in self.results if result.order == order)
 
     def counted(self, task: str) -> str:
-        """Return a task's name with the number of its evaluated rows, where the runs tell it.
-
-        :param task: its name.
-        """
+        """Return a task's name with the number of its evaluated rows, where the runs tell it."""
         counts = {run.eval_rows[run.tasks.index(task)] for run in self.results
                   if run.eval_rows and task in run.tasks}  # fmt: skip
         return f"{task} (n = {', '.join(map(str, sorted(counts)))})" if counts else task

@@ -18,10 +18,7 @@ PASSES = Quantity(
 
 
 def cost_plots(report: Report) -> list[Plot]:
-    """Return OP against minutes and against passes through the model, a point for each strategy.
-
-    :param report: its content.
-    """
+    """Return OP against minutes and against passes through the model, a point for each strategy."""
     return [_plot(report, MINUTES, "minutes of training and evaluation"),
             _plot(report, PASSES, "passes through the model (1: plain training)")]  # fmt: skip
 

@@ -45,10 +45,7 @@ def document(report: Report, template: str, **more: Any) -> str:
 
 
 def csv_report(report: Report) -> str:
-    """Return one row for each strategy and quantity, all digits, for pandas and the like.
-
-    :param report: its content.
-    """
+    """Return one row for each strategy and quantity, all digits, for pandas and the like."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -65,10 +62,7 @@ def csv_report(report: Report) -> str:
 
 
 def definitions(report: Report) -> dict[str, str]:
-    """Return the meaning of each quantity that is shown, by name.
-
-    :param report: its content.
-    """
+    """Return the meaning of each quantity that is shown, by name."""
     shown = {q.name: q.meaning for q in (*METRICS, *report.own, LABEL_ACCURACY, *COSTS) if report.has(q)}
     general = GENERAL_DEFINITIONS if report.asks_general else {}
     return {"score": SCORE, "R[i][j]": "score on task j after training on task i, from 0 to T-1", **shown, **general}

@@ -11,10 +11,7 @@ from .tables import cell
 
 
 def finding(report: Report) -> str:
-    """Return the sentence: the highest mean OP, and whether its difference to the baseline can be told from 0.
-
-    :param report: its content.
-    """
+    """Return the sentence: the highest mean OP, and whether its difference to the baseline can be told from 0."""
     if not report.results:
         return f"No run has finished; {len(report.failures)} failed."
     means = {name: spread.mean for name in report.strategies if (spread := report.spread(name, OP)) is not None}
@@ -33,10 +30,7 @@ def finding(report: Report) -> str:
 
 
 def limits(report: Report) -> list[str]:
-    """Return what a reader should hold against the finding.
-
-    :param report: its content.
-    """
+    """Return what a reader should hold against the finding."""
     lines = []
     if report.failures:
         verb = "is" if len(report.failures) == 1 else "are"

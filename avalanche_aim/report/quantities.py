@@ -100,10 +100,7 @@ GENERAL = Quantity(
 
 
 def general_quantities(name: str) -> list[Quantity]:
-    """Return what is shown of one general task: accuracy before and after, its change, and what moved either way.
-
-    :param name: its name.
-    """
+    """Return what is shown of one general task: accuracy before and after, its change, and what moved either way."""
 
     def quantity(part: str, unit: str, meaning: str, of: Callable[[GeneralTask], float]) -> Quantity:
         def value(result: Result) -> float | None:

@@ -111,10 +111,7 @@ def _task_plot(task: int, name: str, matrices: Mapping[str, Matrix], limits: tup
 
 
 def task_bars(report: Report) -> list[Plot]:
-    """Return a plot for each task: its score after the last task, a bar for each strategy and a point for each run.
-
-    :param report: its content.
-    """
+    """Return a plot for each task: its score after the last task, a bar for each strategy and a point for each run."""
     return [_bars(report, task) for task in report.tasks]
 
 

@@ -46,10 +46,7 @@ def cell(mean: float | None, deviation: float | None = None, digits: int = 1, si
 
 
 def markdown(table: Table) -> str:
-    """Lay out a table as Markdown that reads well as it stands.
-
-    :param table: the table.
-    """
+    """Lay out a table as Markdown that reads well as it stands."""
     header, *rows = [[field.replace("|", r"\|") for field in line] for line in (table.header, *table.rows)]
     widths = [max(3, width) for width in _widths([header, *rows])]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -57,10 +54,7 @@ def markdown(table: Table) -> str:
 
 
 def score_table(report: Report) -> Table:
-    """The metrics, one row for each strategy.
-
-    :param report: its content.
-    """
+    """The metrics, one row for each strategy."""
     alone = "" if report.baseline else " There are no differences without a baseline."
     note = ("Mean ± sample standard deviation over seeds and orders; without ± it is one run. Scores are in percent. "
             f"The highest mean OP stands first.{alone}")  # fmt: skip
@@ -68,10 +62,7 @@ def score_table(report: Report) -> Table:
 
 
 def cost_table(report: Report) -> Table:
-    """What the runs cost, one row for each strategy.
-
-    :param report: its content.
-    """
+    """What the runs cost, one row for each strategy."""
     return _means(report, "Cost of each strategy", COSTS, "Without ± it is one run, or a cost that does not vary.")
 
 
@@ -103,10 +94,7 @@ def difference_table(report: Report) -> Table | None:
 
 
 def task_table(report: Report) -> Table:
-    """The final score of each task, one row a strategy.
-
-    :param report: its content.
-    """
+    """The final score of each task, one row a strategy."""
     rows = [[name, *(_mean(report, name, task_score(task)) for task in report.tasks)] for name in report.strategies]
     return Table(
         "Score of each task after the last",
@@ -117,10 +105,7 @@ def task_table(report: Report) -> Table:
 
 
 def general_tables(report: Report) -> list[Table]:
-    """General ability, a table for each of its tasks, one row a strategy.
-
-    :param report: its content.
-    """
+    """General ability, a table for each of its tasks, one row a strategy."""
     return [_general_table(report, name) for name in report.general_tasks]
 
 
@@ -147,10 +132,7 @@ def _general_table(report: Report, name: str) -> Table:
 
 
 def tables(report: Report) -> list[Table]:
-    """Return what a terminal and a paper have room for.
-
-    :param report: its content.
-    """
+    """Return what a terminal and a paper have room for."""
     found = [score_table(report), difference_table(report), *general_tables(report), cost_table(report)]
     return [table for table in found if table is not None]
 

@@ -96,11 +96,7 @@ class SelfWrittenMemory:
             raise ValueError(f"self-written rehearsal: expected tasks with closed labels, got {what}; leave it out")
 
     def post_adapt(self, strategy: Any, experience: Any) -> None:
-        """Write examples of the task that has ended.
-
-        :param strategy: the training strategy.
-        :param experience: the task.
-        """
+        """Write examples of the task that has ended."""
         if experience is self._last:
             return
         self._last = experience
@@ -133,10 +129,7 @@ class SelfWrittenMemory:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.selected, self._rows = [list(numbers) for numbers in state["selected"]], state["rows"]
         self._generator.set_state(state["generator"])
         self._noise.load_state_dict(state["noise"])

@@ -34,18 +34,12 @@ class Rows:
         return Rows([self.rows[number] for number in numbers])
 
     def concat(self, other: "Rows") -> "Rows":
-        """Put rows behind these.
-
-        :param other: the rows.
-        """
+        """Put rows behind these."""
         return Rows([*self.rows, *other.rows])
 
     @staticmethod
     def collate_fn(rows: list[Any]) -> list[list[Any]]:
-        """Make a batch.
-
-        :param rows: its rows.
-        """
+        """Make a batch."""
         return [rows]
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from avalanche.training.plugins import SupervisedPlugin
 
+from ..merging.state import Stateful
 from .isolation import RandomStream
 
 
-class DataOrder(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class DataOrder(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Lets the training data loader, whichever it is, draw from a random stream of its own.
 
     Which rows come when, a replay loader's rows too, and what random transforms make of them then depends on this seed
@@ -20,6 +21,8 @@ class DataOrder(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
     :param seed: of the order.
     """
 
+    STATE = ("stream",)
+
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.stream = RandomStream(seed)
@@ -28,27 +31,13 @@ class DataOrder(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
 
     @classmethod
     def of(cls, strategy: Any) -> "DataOrder | None":
-        """Return the plugin of a strategy, or None if it has none.
-
-        :param strategy: the training strategy.
-        """
+        """Return the plugin of a strategy, or None if it has none."""
         return next((plugin for plugin in strategy.plugins if isinstance(plugin, cls)), None)
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Take the loader over; by now a replay plugin has its own in place."""
         if not isinstance(strategy.dataloader, OrderedLoader):
             strategy.dataloader = OrderedLoader(strategy.dataloader, self, strategy.device)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the stream is."""
-        return {"stream": self.stream.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
-        self.stream.load_state_dict(state["stream"])
 
 
 class OrderedLoader:

@@ -6,9 +6,10 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
 from ..merging.rollback import DivergenceWatch, check_finite
+from ..merging.state import Stateful
 
 
-class DivergenceCheck(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class DivergenceCheck(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Ends a training that has made weights non-finite, which nothing brings back, instead of going on for days.
 
     The loss is looked at every 64 iterations, and the weights where it is not finite and at the end of
@@ -16,28 +17,19 @@ class DivergenceCheck(SupervisedPlugin, supports_distributed=True):  # type: ign
     :class:`~avalanche_aim.AIMMergingPlugin` does the same by itself, and rolls back where it can.
     """
 
+    STATE = ("watch",)
+
     def __init__(self) -> None:
         super().__init__()
-        self._watch = DivergenceWatch()
+        self.watch = DivergenceWatch()
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Look at the loss, now and then."""
-        self._watch.after_iteration(strategy.loss, _weights(strategy), _experience(strategy))
+        self.watch.after_iteration(strategy.loss, _weights(strategy), _experience(strategy))
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Look at the weights."""
         check_finite(_weights(strategy), _experience(strategy))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return how many iterations have passed."""
-        return self._watch.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
-        self._watch.load_state_dict(state)
 
 
 def _weights(strategy: Any) -> list[Tensor]:

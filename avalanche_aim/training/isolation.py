@@ -179,10 +179,7 @@ def _modules(model: nn.Module) -> list[nn.Module]:
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Set the model to eval mode, and each module back to its own mode afterwards.
-
-    :param model: the model.
-    """
+    """Set the model to eval mode, and each module back to its own mode afterwards."""
     modes = [(module, module.training) for module in _modules(model)]
     set_mode(model, False)
     try:
@@ -196,10 +193,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def kept_buffers(model: nn.Module) -> Iterator[None]:
-    """Put every buffer (batch-norm statistics, say) back to its value afterwards.
-
-    :param model: the model.
-    """
+    """Put every buffer (batch-norm statistics, say) back to its value afterwards."""
     owners = [(m, name, b) for m in _modules(model) for name, b in m._buffers.items() if b is not None]
     saved = [buffer.clone() for _, _, buffer in owners]
     try:

@@ -75,10 +75,7 @@ class LearningRateSchedule(SupervisedPlugin, supports_distributed=True):  # type
         return {"scheduler": state, "peaks": list(self._peaks), "left": self._left}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned, within the same experience, whose schedule has begun.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned, within the same experience, whose schedule has begun."""
         if self._scheduler is not None and state["scheduler"] is not None:
             lambdas = self._scheduler.state_dict()["lr_lambdas"]
             self._scheduler.load_state_dict({**state["scheduler"], "lr_lambdas": lambdas})

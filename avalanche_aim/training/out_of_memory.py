@@ -11,10 +11,7 @@ T = TypeVar("T")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that an accelerator's or the machine's memory ran out.
-
-    :param error: the error.
-    """
+    """Whether an error says that an accelerator's or the machine's memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,7 +1,7 @@
 """Named strategies: what each adds to plain training, and that each trains."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -329,15 +329,17 @@ def test_a_strategy_of_ones_own_is_one_more_entry(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Offer what is named as the strategy ``other`` of an installed package."""
 
     def offer(value: str) -> None:
+        strategies._installed.cache_clear()
         point = EntryPoint("other", value, strategies.ENTRY_POINTS)
         monkeypatch.setattr(strategies, "entry_points", lambda group: [point] if group == point.group else [])
         monkeypatch.setattr(strategies, "STRATEGIES", dict(STRATEGIES))
 
-    return offer
+    yield offer
+    strategies._installed.cache_clear()
 
 
 OTHER = Strategy(EWC, lambda budget, **options: {"ewc_lambda": 7.0, **options})

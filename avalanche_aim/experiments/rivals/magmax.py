@@ -18,40 +18,30 @@ class MagMax(EvaluatedWeights, supports_distributed=True):  # type: ignore[call-
     :raises ValueError: for a scale that is not positive.
     """
 
+    STATE = (*EvaluatedWeights.STATE, "origin", "largest")
+
     def __init__(self, scale: float = 0.5) -> None:
         if not scale > 0:
             raise ValueError(f"scale: expected a positive number, got {scale}")
         self.slow: ChosenWeights
         super().__init__(ChosenWeights())
         self.scale = scale
-        self._origin: dict[str, Tensor] = {}
-        self._largest: dict[str, Tensor] = {}
+        self.origin: dict[str, Tensor] = {}
+        self.largest: dict[str, Tensor] = {}
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Keep θ₀."""
         super().before_training_exp(strategy)
-        if not self._origin:
-            self._origin = {name: weight.detach().clone() for name, weight in trainable(strategy.model).items()}
-            self._largest = {name: torch.zeros_like(weight) for name, weight in self._origin.items()}
+        if not self.origin:
+            self.origin = {name: weight.detach().clone() for name, weight in trainable(strategy.model).items()}
+            self.largest = {name: torch.zeros_like(weight) for name, weight in self.origin.items()}
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Take what this task moved further than any before it."""
         merged = {}
         for name, weight in trainable(strategy.model).items():
-            vector, largest = weight - self._origin[name], self._largest[name]
-            self._largest[name] = torch.where(vector.abs() >= largest.abs(), vector, largest)
-            merged[name] = self._origin[name] + self.scale * self._largest[name]
+            vector, largest = weight - self.origin[name], self.largest[name]
+            self.largest[name] = torch.where(vector.abs() >= largest.abs(), vector, largest)
+            merged[name] = self.origin[name] + self.scale * self.largest[name]
         self.slow.choose(merged)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return θ₀, the largest task vector and what is evaluated."""
-        return {**super().state_dict(), "origin": dict(self._origin), "largest": dict(self._largest)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
-        super().load_state_dict(state)
-        self._origin, self._largest = dict(state["origin"]), dict(state["largest"])

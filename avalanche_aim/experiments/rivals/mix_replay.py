@@ -4,10 +4,11 @@ from typing import Any
 
 from avalanche.training.plugins import SupervisedPlugin
 
+from ...merging.state import Stateful
 from ...rehearsal.memory import RehearsalMemory
 
 
-class MixReplay(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class MixReplay(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """The memory is concatenated with the task's data, and the whole is shuffled in every epoch.
 
     Each remembered example is seen once in an epoch, as each new one: with a memory of 2 % and three past tasks of the
@@ -28,13 +29,3 @@ class MixReplay(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Remember a share of this experience."""
         self.storage_policy.post_adapt(strategy, strategy.experience)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the memory has its own state."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore nothing.
-
-        :param state: of :meth:`state_dict`.
-        """

@@ -17,10 +17,12 @@ class SLAO(EvaluatedWeights, supports_distributed=True):  # type: ignore[call-ar
     third party's note; whether B begins from the trained one, as here, or from the merged one could not be checked.
     """
 
+    STATE = (*EvaluatedWeights.STATE, "task")
+
     def __init__(self) -> None:
         self.slow: ChosenWeights
         super().__init__(ChosenWeights())
-        self._task = 0
+        self.task = 0
 
     @torch.no_grad()
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -29,9 +31,9 @@ class SLAO(EvaluatedWeights, supports_distributed=True):  # type: ignore[call-ar
         :raises ValueError: for a model without LoRA.
         """
         super().before_training_exp(strategy)
-        self._task += 1
+        self.task += 1
         for name, weight in _lora(strategy.model).items():
-            if self._task > 1 and "lora_A" in name:
+            if self.task > 1 and "lora_A" in name:
                 weight.copy_(orthogonal_rows(weight))
 
     @torch.no_grad()
@@ -40,20 +42,8 @@ class SLAO(EvaluatedWeights, supports_distributed=True):  # type: ignore[call-ar
         merged = {name: weight.detach().clone() for name, weight in _lora(strategy.model).items()}
         for name, before in self.slow.average.items():
             if "lora_B" in name:
-                merged[name] = before + self._task**-0.5 * (merged[name] - before)
+                merged[name] = before + self.task**-0.5 * (merged[name] - before)
         self.slow.choose(merged)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what is evaluated, and the task's number."""
-        return {**super().state_dict(), "task": self._task}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
-        super().load_state_dict(state)
-        self._task = state["task"]
 
 
 def _lora(model: Any) -> dict[str, Tensor]:

@@ -9,11 +9,12 @@ from avalanche.training.plugins import ReplayPlugin
 from torch import Tensor
 
 from ...distributed import DataParallel, broadcast
+from ...merging.state import Stateful
 from ...rehearsal.memory import RehearsalMemory
 from ...training.isolation import eval_mode
 
 
-class IntermittentReplay(ReplayPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class IntermittentReplay(Stateful, ReplayPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Avalanche's replay, in every k-th iteration only.
 
     Source: arXiv 2511.22367 and its public code, with k = 2 and the loss (L_new + L_memory)/2, which is the mean over a
@@ -25,40 +26,31 @@ class IntermittentReplay(ReplayPlugin, supports_distributed=True):  # type: igno
     :raises ValueError: for less than 1.
     """
 
+    STATE = ("iteration", "seen")
+
     def __init__(self, memory: RehearsalMemory, every: int = 1, batch_size_mem: int | None = None) -> None:
         super().__init__(memory.max_size, batch_size_mem=batch_size_mem, storage_policy=memory)
         if every < 1:
             raise ValueError(f"every: expected 1 iteration or more, got {every}")
         self.every = every
-        self._iteration = self._seen = 0
+        self.iteration = self.seen = 0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count the task's iterations from 0."""
         super().before_training_exp(strategy, *args, **kwargs)
-        self._iteration = 0
+        self.iteration = 0
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Count the epoch's new examples from 0."""
-        self._seen = 0
+        self.seen = 0
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Leave the remembered examples out of the batch where none are due; the new ones come first in it."""
-        self._iteration += 1
-        new = min(strategy.train_mb_size, len(strategy.adapted_dataset) - self._seen)
-        self._seen += new
-        if self._iteration % self.every:
+        self.iteration += 1
+        new = min(strategy.train_mb_size, len(strategy.adapted_dataset) - self.seen)
+        self.seen += new
+        if self.iteration % self.every:
             DataParallel.of(strategy).keep_first(strategy, new)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the place in the task; the memory has its own state."""
-        return {"place": [self._iteration, self._seen]}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
-        self._iteration, self._seen = state["place"]
 
 
 class SurprisingMemory(RehearsalMemory):

@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 
 from ...merging import snapshot
+from ...merging.state import Stateful
 from ...rehearsal.memory import RehearsalMemory
 from .evaluated import trainable
 
 
-class WeightSpaceConsolidation(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class WeightSpaceConsolidation(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """After a warm-up, resets weights of low rank once; then averages, and ends the task with the average.
 
     A weight's score is |m̂| · v̂ of Adam, bias-corrected. Of each tensor the ``retain`` of highest score keep θ, the
@@ -28,6 +29,8 @@ class WeightSpaceConsolidation(SupervisedPlugin, supports_distributed=True):  # 
     :raises ValueError: for a share outside (0, 1).
     """
 
+    STATE = ("previous", "average", "averaged", "iteration")
+
     def __init__(self, memory: RehearsalMemory, warmup: float = 0.5, retain: float = 0.2) -> None:
         super().__init__()
         for name, share in (("warmup", warmup), ("retain", retain)):
@@ -35,52 +38,39 @@ class WeightSpaceConsolidation(SupervisedPlugin, supports_distributed=True):  # 
                 raise ValueError(f"{name}: expected a share in (0, 1), got {share}")
         self._memory = memory
         self.warmup, self.retain = warmup, retain
-        self._previous: list[Tensor] = []
-        self._average: list[Tensor] = []
-        self._averaged = self._iteration = 0
+        self.previous: list[Tensor] = []
+        self.average: list[Tensor] = []
+        self.averaged = self.iteration = 0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Keep θ_prev, where something is rehearsed."""
         weights = list(trainable(strategy.model).values())
-        self._previous = snapshot(weights) if len(self._memory) > 0 else []
-        self._average, self._averaged, self._iteration = [], 0, 0
+        self.previous = snapshot(weights) if len(self._memory) > 0 else []
+        self.average, self.averaged, self.iteration = [], 0, 0
 
     @torch.no_grad()
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Reset when the warm-up is over; average from then on."""
-        if not self._previous:
+        if not self.previous:
             return
-        self._iteration += 1
+        self.iteration += 1
         last = int(self.warmup * strategy.train_epochs * len(strategy.dataloader))
         weights = list(trainable(strategy.model).values())
-        if self._iteration == max(1, last):
-            for weight, before in zip(weights, self._previous, strict=True):
+        if self.iteration == max(1, last):
+            for weight, before in zip(weights, self.previous, strict=True):
                 reset_(weight, before, score(strategy.optimizer, weight), self.retain)
-            self._average, self._averaged = snapshot(weights), 1
-        elif self._averaged:
-            get_swa_multi_avg_fn()(self._average, weights, self._averaged)
-            self._averaged += 1
+            self.average, self.averaged = snapshot(weights), 1
+        elif self.averaged:
+            get_swa_multi_avg_fn()(self.average, weights, self.averaged)
+            self.averaged += 1
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """End the task with the average."""
-        if self._averaged:
-            for weight, average in zip(trainable(strategy.model).values(), self._average, strict=True):
+        if self.averaged:
+            for weight, average in zip(trainable(strategy.model).values(), self.average, strict=True):
                 weight.copy_(average)
-        self._previous, self._average, self._averaged = [], [], 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return θ_prev, the average and the place in the task."""
-        counts = [self._averaged, self._iteration]
-        return {"previous": self._previous, "average": self._average, "counts": counts}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
-        self._previous, self._average = state["previous"], state["average"]
-        self._averaged, self._iteration = state["counts"]
+        self.previous, self.average, self.averaged = [], [], 0
 
 
 def score(optimizer: Any, weight: Tensor) -> Tensor:

@@ -50,10 +50,7 @@ class Dare:
         return {"generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self._generator.set_state(state["generator"])
 
     def _dropped(self, vector: Tensor, generator: torch.Generator) -> Tensor:

@@ -32,10 +32,7 @@ class Activations(Stateful):
         self.status = "collecting"
 
     def update(self, observation: Observation) -> str:
-        """Take one monitored iteration, and return its status.
-
-        :param observation: the iteration.
-        """
+        """Take one monitored iteration, and return its status."""
         raise NotImplementedError(f"{type(self).__name__}: expected an update(observation) that returns self.count(…)")
 
     def count(self, active: bool) -> str:
@@ -133,9 +130,6 @@ class NoForgetting(Activations):
     monitors = False
 
     def update(self, observation: Observation) -> str:
-        """Stay quiet.
-
-        :param observation: the iteration.
-        """
+        """Stay quiet."""
         self.status = "quiet"
         return self.status

@@ -47,9 +47,6 @@ class Source:
 
     @classmethod
     def of(cls, experience: Any) -> "Source | None":
-        """Return the source of an experience's first example, or None if it is of no text benchmark.
-
-        :param experience: the experience.
-        """
+        """Return the source of an experience's first example, or None if it is of no text benchmark."""
         sources = getattr(getattr(experience, "dataset", None), "source", ())
         return next((source for source in sources if isinstance(source, cls)), None)

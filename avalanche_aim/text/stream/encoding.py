@@ -116,10 +116,7 @@ class Encoder:
         return [self._truncate(ids[: len(ids) - added] if added else ids) for ids in prompts]
 
     def answers(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokenise answers, end of sequence included.
-
-        :param texts: the answers.
-        """
+        """Tokenise answers, end of sequence included."""
         end = self.tokenizer.eos_token_id
         if self.style == "seq2seq":
             if end in self._after:  # what comes after the end, such as mBART's language, is not part of an answer

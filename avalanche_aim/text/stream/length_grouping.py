@@ -9,11 +9,12 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ...merging.state import Stateful
 from ...training.data_order import DataOrder
 from .encoding import LENGTHS
 
 
-class LengthGrouping(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class LengthGrouping(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Draws training batches from examples of like length, in a new random order each epoch.
 
     The model trims a batch to its longest example, so like lengths mean less padding (``docs/cost.md``). Transformers'
@@ -22,7 +23,7 @@ class LengthGrouping(SupervisedPlugin, supports_distributed=True):  # type: igno
 
     :param seed: of the order; no other random stream is touched. Beside a :class:`~avalanche_aim.DataOrder`, whose
         place in the order checkpoints find again, its seed counts instead.
-    """
+    """  # no state: beside a checkpoint there is a data order, which is drawn from
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
@@ -48,16 +49,6 @@ class LengthGrouping(SupervisedPlugin, supports_distributed=True):  # type: igno
         strategy.dataloader = DataLoader(
             dataset, batch_size=strategy.train_mb_size, sampler=sampler, collate_fn=getattr(dataset, "collate_fn", None)
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: beside a checkpoint there is a data order, which is drawn from."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Do nothing.
-
-        :param state: the state.
-        """
 
 
 def lengths_of(dataset: Any) -> Tensor:

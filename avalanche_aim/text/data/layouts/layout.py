@@ -69,10 +69,7 @@ class Layout:
     """Whether it puts the instruction of the settings into the prompts itself."""
 
     def matches(self, folder: Path) -> bool:
-        """Say whether a folder is in this layout, by the files that are there, without reading them all.
-
-        :param folder: the folder.
-        """
+        """Say whether a folder is in this layout, by the files that are there, without reading them all."""
         raise NotImplementedError
 
     def tasks(self, folder: Path) -> dict[str, TaskFiles]:
@@ -93,8 +90,5 @@ class Layout:
         return files.examples(split)
 
     def note(self, folder: Path) -> str | None:
-        """Say what to know before comparing scores with tables made from another layout; by default nothing.
-
-        :param folder: the folder.
-        """
+        """Say what to know before comparing scores with tables made from another layout; by default nothing."""
         return None
