@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from avalanche_aim import RehearsalMemory
-from avalanche_aim.training.isolation import gold_scores
 from benchmarks.figures import Figure, Options
 from benchmarks.stopwatch import PHASES, Stopwatch
 from benchmarks.workload import Workload
@@ -84,7 +83,7 @@ class _Alone:
         """Take historical losses."""
         self.model.adaptation(experience)
         self.model.eval()
-        with torch.no_grad(), gold_scores(self.model):
+        with torch.no_grad(), self.model.gold_scores():
             for _ in range(self.work.iterations):
                 x, y, *_ = self.memory.batch(self.work.batch_size, self.generator)
                 float(self.model.criterion(self.model(x), y))

@@ -15,9 +15,9 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+from probe import Probe, train_probed
 
 from avalanche_aim.cli.run import Parser
-from avalanche_aim.experiments.probe import Probe, train_probed
 from avalanche_aim.merging import History
 from avalanche_aim.report.drawing import Plot
 from avalanche_aim.report.palette import light

@@ -6,7 +6,7 @@ A plugin that only looks must leave training bit-for-bit as it was without it.
 import functools
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -203,15 +203,3 @@ def kept_buffers(model: nn.Module) -> Iterator[None]:
             for (module, name, buffer), value in zip(owners, saved, strict=True):
                 buffer.copy_(value)
                 module._buffers[name] = buffer  # a pass may have put a new tensor in its place
-
-
-@contextmanager
-def gold_scores(model: Any) -> Iterator[None]:
-    """Let a language model score the gold answers alone, which a loss needs, also in eval mode.
-
-    A memory batch mixes tasks, and without this all labels of all of them would be scored.
-
-    :param model: a :class:`~avalanche_aim.LanguageModel`; any other is left as it is.
-    """
-    with getattr(model, "gold_scores", nullcontext)():
-        yield

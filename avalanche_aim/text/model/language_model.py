@@ -272,12 +272,7 @@ class LanguageModel(DynamicModule):
         with uncompiled():  # each token is another length of the cache
             return answer(self, prompts, max_new_tokens, max_prompt_tokens)
 
-    def check_criterion(self, criterion: Any) -> None:
-        """Warn of a criterion that does not fit the model's output.
-
-        :param criterion: a strategy's.
-        """
-        check_criterion(criterion)
+    check_criterion = staticmethod(check_criterion)
 
     def mixed_precision(self, device: torch.device) -> torch.autocast:
         """Return the context that passes through the language model run in.

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 from avalanche.benchmarks import CLScenario
+from probe import Probe
 
 from avalanche_aim import LanguageModel, text_benchmark
-from avalanche_aim.experiments.probe import Probe
 from avalanche_aim.text import TextTask
 
 Run = Callable[..., dict[str, torch.Tensor]]

@@ -8,14 +8,14 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
-from ..merging import History
-from ..plugin import AIMMergingPlugin
-from ..text.model.scoring import matches_of
-from ..training.isolation import eval_mode
-from .configuration import Configuration
-from .models import LanguageModels
-from .progress import Progress, progress_bar
-from .runner import make_strategy, seed_everything
+from avalanche_aim import AIMMergingPlugin
+from avalanche_aim.experiments import Configuration
+from avalanche_aim.experiments.models import LanguageModels
+from avalanche_aim.experiments.progress import Progress, progress_bar
+from avalanche_aim.experiments.runner import make_strategy, seed_everything
+from avalanche_aim.merging import History
+from avalanche_aim.text.model.scoring import matches_of
+from avalanche_aim.training.isolation import eval_mode
 
 
 @dataclass(frozen=True)
