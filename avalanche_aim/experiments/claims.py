@@ -23,8 +23,6 @@ class Claims:
         """Claim a run while the block runs; the value is False where another command is making it.
 
         Where no lock can be had (the disk is full, the file system has none), the run is made all the same.
-
-        :param name: of its files.
         """
         # No marker file in the place of a lock: that of a process killed on another machine would stay for ever.
         lock = FileLock(self._file(name), fallback_to_soft=False)
@@ -34,10 +32,7 @@ class Claims:
             lock.release()
 
     def forget(self, name: str) -> None:
-        """Remove the lock's file of a run that is finished, which nobody will make again.
-
-        :param name: of its files.
-        """
+        """Remove the lock's file of a run that is finished, which nobody will make again."""
         with suppress(OSError):
             self._file(name).unlink(missing_ok=True)
 

@@ -49,12 +49,7 @@ Executor = Callable[["Comparison", list[Key], Any], list[Key]]
 
 
 def one_after_the_other(comparison: "Comparison", keys: list[Key], bar: Any) -> list[Key]:
-    """Make runs in this process: the default :data:`Executor`.
-
-    :param comparison: whose runs.
-    :param keys: which ones.
-    :param bar: its progress bar.
-    """
+    """Make runs in this process: the default :data:`Executor`."""
     labels = {key: f"{number}/{len(keys)} {key}" for number, key in enumerate(keys, start=1)}
     return [key for key in keys if not comparison.claim_and_run(key, bar, labels[key])]
 
@@ -293,9 +288,6 @@ class Comparison:
         return not isinstance(ended, Result) or (self.configuration.fwt and ended.single is None)
 
     def examples(self, key: Key) -> int:
-        """Return how many examples a run still has to train on and evaluate.
-
-        :param key: which run.
-        """
+        """Return how many examples a run still has to train on and evaluate."""
         finished = isinstance(self.ended[key], Result)
         return 0 if finished else examples_of(self.streams[key.order], self.configuration)

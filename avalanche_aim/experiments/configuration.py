@@ -310,10 +310,7 @@ class Configuration(Settings):
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def of_run(self, strategy: str) -> dict[str, Any]:
-        """Return what one run is asked for, but its order and seed, as plain data.
-
-        :param strategy: its strategy.
-        """
+        """Return what one run is asked for, but its order and seed, as plain data."""
         chosen = self.for_run(strategy)
         tuned = {} if self.choices is None else {"learning_rate": chosen.learning_rate}
         return {**self.shared(), **tuned, "options": chosen.options.get(strategy, {})}

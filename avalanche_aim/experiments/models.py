@@ -52,10 +52,7 @@ class LanguageModels:
         self._model: tuple[int, LanguageModel] | None = None
 
     def benchmark(self, order: str) -> CLScenario:
-        """Build the stream of one order, for the model's tokenizer.
-
-        :param order: one of the configuration's ``orders``.
-        """
+        """Build the stream of one order, for the model's tokenizer."""
         asked = self.configuration
         tokenizer = self.model(asked.seeds[0]).tokenizer
         return text_benchmark(_tasks(asked, order, tokenizer), tokenizer, asked.max_prompt_tokens)
@@ -103,10 +100,7 @@ class Features:
         )
 
     def benchmark(self, order: str) -> CLScenario:
-        """Build the stream of one order.
-
-        :param order: one of the configuration's ``orders``.
-        """
+        """Build the stream of one order."""
         from ..beds import feature_benchmark
 
         return feature_benchmark(_tasks(self.configuration, order), self._embeddings)
@@ -132,10 +126,7 @@ class Digits:
         self.configuration = configuration
 
     def benchmark(self, order: str) -> CLScenario:
-        """Build the stream of one order.
-
-        :param order: one of the configuration's ``orders``.
-        """
+        """Build the stream of one order."""
         from ..beds import digits
 
         asked = self.configuration
@@ -149,10 +140,7 @@ KINDS: dict[str, Callable[[Any], Kind]] = {"language": LanguageModels, "features
 
 
 def kind_of(model: str) -> str:
-    """Name the kind of a model.
-
-    :param model: the setting.
-    """
+    """Name the kind of a model."""
     return {"features": "features", "head": "digits"}.get(model, "language")
 
 

@@ -145,10 +145,7 @@ _KNOWN: dict[Any, Mapping[str, Setting]] = {}
 
 
 def settings_of(declared: Any) -> Mapping[str, Setting]:
-    """Return the settings that a dataclass declares, by name; those of its own before those that it inherits.
-
-    :param declared: the dataclass.
-    """
+    """Return the settings that a dataclass declares, by name; those of its own before those that it inherits."""
     if declared not in _KNOWN:
         hints = get_type_hints(declared, include_extras=True)
         own = [f for f in fields(declared) if f.name in inspect.get_annotations(declared)]

@@ -69,10 +69,7 @@ class RunStore:
         write_atomically(self.runs / f"{name}.json", _json(content))
 
     def checkpoints(self, key: Key) -> Path:
-        """Return the folder of the checkpoints of a run that has not ended; it need not exist.
-
-        :param key: which run.
-        """
+        """Return the folder of the checkpoints of a run that has not ended; it need not exist."""
         return self.folder / "checkpoints" / key.stem
 
     def finished(self, key: Key, asked: Mapping[str, Any]) -> Result | None:

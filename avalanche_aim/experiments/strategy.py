@@ -41,10 +41,7 @@ class Budget:
         return cls(settings.memory, seed, settings.batch_size, sizes, settings.memory_per_label, labels)
 
     def rehearsal(self, kind: type[RehearsalMemory] = RehearsalMemory) -> RehearsalMemory:
-        """Make a memory.
-
-        :param kind: its class.
-        """
+        """Make a memory."""
         return kind(self.memory, self.seed, self.memory_per_label)
 
     @property

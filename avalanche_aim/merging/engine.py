@@ -67,7 +67,4 @@ class Engine(Protocol):
         """Put back afterwards what the loop keeps of its training batch."""
 
     def publish(self, values: Mapping[str, float]) -> None:
-        """Show numbers to whoever follows the training.
-
-        :param values: by name.
-        """
+        """Show numbers to whoever follows the training."""

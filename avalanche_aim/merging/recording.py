@@ -49,13 +49,7 @@ class Recorder:
         decision: Decision,
         fused: Fused,
     ) -> None:
-        """Record a merge.
-
-        :param engine: the training.
-        :param controller: where it is.
-        :param decision: what was decided.
-        :param fused: what came of it.
-        """
+        """Record a merge."""
         merged = fused.culprit is None
         findings = self.diagnosis.update(decision, fused.kept) if merged else []
         place = controller.experience, controller.iteration

@@ -154,11 +154,7 @@ class Rehearsal:
             return self.fine_tuning.run(engine.optimizer, weights, gradients, iterations)
 
     def gradient_cosine(self, engine: Engine, weights: list[Tensor]) -> float:
-        """The cosine between the training batch's gradient and that of a memory batch.
-
-        :param engine: the training.
-        :param weights: its trainable weights.
-        """
+        """The cosine between the training batch's gradient and that of a memory batch."""
         training = [w.grad for w in weights]
         with (
             self._noise["compared"].on(engine.device),

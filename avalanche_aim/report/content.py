@@ -135,20 +135,12 @@ class Report:
         return sorted(runs, key=lambda run: (run.order, run.seed))
 
     def values(self, strategy: str, quantity: Quantity) -> dict[Run, float]:
-        """Return a quantity of each run that has it, by order and seed.
-
-        :param strategy: its name.
-        :param quantity: which.
-        """
+        """Return a quantity of each run that has it, by order and seed."""
         pairs = (((run.order, run.seed), quantity.value(run)) for run in self.runs(strategy))
         return {key: value for key, value in pairs if value is not None}
 
     def spread(self, strategy: str, quantity: Quantity) -> Spread | None:
-        """Return mean and deviation over orders and seeds.
-
-        :param strategy: its name.
-        :param quantity: which.
-        """
+        """Return mean and deviation over orders and seeds."""
         return Spread.of(list(self.values(strategy, quantity).values()))
 
     def difference(self, strategy: str, quantity: Quantity) -> Difference | None:
@@ -163,10 +155,7 @@ class Report:
         return paired_difference(self.values(strategy, quantity), self.values(str(self.baseline), quantity))
 
     def has(self, quantity: Quantity) -> bool:
-        """Say whether any run has a quantity.
-
-        :param quantity: which.
-        """
+        """Say whether any run has a quantity."""
         return any(quantity.value(result) is not None for result in self.results)
 
     @property

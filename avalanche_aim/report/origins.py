@@ -20,10 +20,7 @@ PUBLIC = {"sample": "the shipped sample", "hub": "data from the hub"}
 
 
 def title(origins: Sequence[Origin]) -> str:
-    """Name a comparison by what it was run on: benchmark or data, orders, model.
-
-    :param origins: of all runs.
-    """
+    """Name a comparison by what it was run on: benchmark or data, orders, model."""
     benchmark = BENCHMARKS.get(name := _shared(origins, "benchmark"), name)
     data, model = (PurePath(_shared(origins, name)).name for name in ("data", "model"))
     orders = sorted({origin.order for origin in origins})
@@ -40,11 +37,7 @@ def title(origins: Sequence[Origin]) -> str:
 
 
 def about(origins: Sequence[Origin], results: Sequence[Result]) -> str:
-    """Return how much was run, in a line.
-
-    :param origins: of all runs.
-    :param results: the finished runs.
-    """
+    """Return how much was run, in a line."""
     seeds = sorted({str(origin.seed) for origin in origins}, key=int)
     strategies = len({result.strategy for result in results})
     return (f"{strategies} {'strategy' if strategies == 1 else 'strategies'}, {_several('seed', seeds)}; "
@@ -63,10 +56,7 @@ def _several(noun: str, values: Sequence[str]) -> str:
 
 
 def settings(origins: Sequence[Origin]) -> dict[str, str]:
-    """Return what the runs were asked for, by name.
-
-    :param origins: of all runs.
-    """
+    """Return what the runs were asked for, by name."""
     asked = {str(o.key): {k: v for k, v in o.asked.items() if k != "options"} for o in origins}
     shown = {
         "strategies": ", ".join(dict.fromkeys(o.strategy for o in origins)),
@@ -79,10 +69,7 @@ def settings(origins: Sequence[Origin]) -> dict[str, str]:
 
 
 def provenance(origins: Sequence[Origin]) -> dict[str, str]:
-    """Return versions, revision and machine, by name.
-
-    :param origins: of all runs.
-    """
+    """Return versions, revision and machine, by name."""
     return _agreed({str(o.key): _flat(o.provenance) for o in origins})
 
 

@@ -90,11 +90,7 @@ def signal_plot(result: Result) -> Plot:
 
 
 def draw_losses(axis: "Axes", line: Timeline) -> None:
-    """Draw training and historical loss with the threshold; the losses alone choose the scale.
-
-    :param axis: where to.
-    :param line: of the run.
-    """
+    """Draw training and historical loss with the threshold; the losses alone choose the scale."""
     records = line.history.iterations
     training, historical, threshold = (
         line.series(name, records) for name in ("training_loss", "historical_loss", "threshold")
@@ -114,11 +110,7 @@ def draw_losses(axis: "Axes", line: Timeline) -> None:
 
 
 def draw_activations(axis: "Axes", line: Timeline) -> None:
-    """Draw the forgetting signal: activations since the previous merge.
-
-    :param axis: where to.
-    :param line: of the run.
-    """
+    """Draw the forgetting signal: activations since the previous merge."""
     merges = {line.at(merge) for merge in line.history.merges}
     pieces: list[Piece] = []
     for record in line.history.iterations:
@@ -132,11 +124,7 @@ def draw_activations(axis: "Axes", line: Timeline) -> None:
 
 
 def draw_learning(axis: "Axes", line: Timeline) -> None:
-    """Draw the learning signal at each merge.
-
-    :param axis: where to.
-    :param line: of the run.
-    """
+    """Draw the learning signal at each merge."""
     pieces = line.series("learning_signal", line.history.merges)
     _draw(axis, pieces, "o-", color=light("ochre"), lw=1.2, ms=4, label="learning signal Λ")
     axis.set_ylabel("learning\nsignal Λ")
@@ -145,11 +133,7 @@ def draw_learning(axis: "Axes", line: Timeline) -> None:
 
 
 def draw_interval(axis: "Axes", line: Timeline) -> None:
-    """Draw the planned interval in force, as steps; it is not known in an experience without a merge.
-
-    :param axis: where to.
-    :param line: of the run.
-    """
+    """Draw the planned interval in force, as steps; it is not known in an experience without a merge."""
     pieces: list[Piece] = []
     for _, group in groupby(line.history.merges, key=lambda merge: merge.experience):
         merges = list(group)
@@ -166,11 +150,7 @@ def draw_interval(axis: "Axes", line: Timeline) -> None:
 
 
 def draw_merges(axis: "Axes", line: Timeline) -> None:
-    """Draw an upright line for each merge, dotted where it was given up.
-
-    :param axis: where to.
-    :param line: of the run.
-    """
+    """Draw an upright line for each merge, dotted where it was given up."""
     for merged, style in ((True, "-"), (False, ":")):
         places = [line.at(merge) for merge in line.history.merges if merge.merged == merged]
         _draw(axis, [[(place, 0), (place, 1)] for place in places], style, color=light("green"), lw=0.9, alpha=0.7,

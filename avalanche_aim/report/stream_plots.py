@@ -37,11 +37,7 @@ def forgetting_curve(r: Matrix) -> Curve:
 
 
 def overview_plots(report: Report, order: str) -> list[Plot]:
-    """Return the mean score and the forgetting over the stream: a line for each strategy, a point for each seed.
-
-    :param report: its content.
-    :param order: of the stream.
-    """
+    """Return the mean score and the forgetting over the stream: a line for each strategy, a point for each seed."""
     tasks, plots = report.tasks_of(order), []
     for title, unit, curve in (("Mean score of the tasks so far", "%", mean_curve),
                                ("Forgetting of the tasks so far", "points", forgetting_curve)):  # fmt: skip
@@ -78,11 +74,7 @@ def _overview(curves: Mapping[str, Any], title: str, unit: str, tasks: Sequence[
 
 
 def task_plots(report: Report, order: str) -> list[Plot]:
-    """Return a plot for each task: its score from its own training to the end, a line for each strategy.
-
-    :param report: its content.
-    :param order: of the stream.
-    """
+    """Return a plot for each task: its score from its own training to the end, a line for each strategy."""
     matrices = {name: np.mean([result_matrix(run.r) for run in runs], axis=0)
                 for name in report.strategies if (runs := report.runs(name, order))}  # fmt: skip
     scores = np.concatenate([r[np.isfinite(r)] for r in matrices.values()])

@@ -157,10 +157,7 @@ class TrainerEngine:
             vars(self.trainer).update(counted)
 
     def publish(self, values: Mapping[str, float]) -> None:
-        """Keep numbers for the Trainer's next log.
-
-        :param values: by name.
-        """
+        """Keep numbers for the Trainer's next log."""
         self.published.update({f"AIM/{name}": float(value) for name, value in values.items()})
 
     def _passing(self, what: str) -> AbstractContextManager[None]:

@@ -27,10 +27,7 @@ class Rows:
         return self.rows[number]
 
     def subset(self, numbers: Sequence[int]) -> "Rows":
-        """Load some rows.
-
-        :param numbers: which.
-        """
+        """Load some rows."""
         return Rows([self.rows[number] for number in numbers])
 
     def concat(self, other: "Rows") -> "Rows":

@@ -97,7 +97,4 @@ class PlainLoop:
         yield
 
     def publish(self, values: Mapping[str, float]) -> None:
-        """The history holds all numbers.
-
-        :param values: by name.
-        """
+        """The history holds all numbers."""

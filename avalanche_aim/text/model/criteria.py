@@ -7,10 +7,7 @@ from torch import Tensor, nn
 
 
 def check_criterion(criterion: Any) -> None:
-    """Warn of a criterion that takes log-probabilities for something else.
-
-    :param criterion: a strategy's.
-    """
+    """Warn of a criterion that takes log-probabilities for something else."""
     if type(criterion) is nn.NLLLoss and criterion.reduction == "mean" and criterion.weight is None:
         return
     if isinstance(criterion, nn.Module) and type(criterion).__module__.startswith("torch.nn"):
