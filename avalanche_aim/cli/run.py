@@ -4,7 +4,7 @@ import argparse
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import partial
@@ -172,9 +172,17 @@ def compare(parser: Parser, argv: Sequence[str] | None) -> int:
     :return: the exit status: 0, 1 if a run failed or something could not be written, 2 if nothing could be run, or 130
         if it was interrupted.
     """
+    return interruptible(parser, partial(_compare, parser, argv))
+
+
+def interruptible(parser: Parser, command: Callable[[ExitStack], int]) -> int:
+    """Run a command, with its warnings above the progress bar, and say at Ctrl-C what is kept.
+
+    :param command: gets what is closed at the end, and returns the exit status.
+    """
     try:
         with above_the_bar(), ExitStack() as stack:
-            return _compare(parser, argv, stack)
+            return command(stack)
     except KeyboardInterrupt:
         kept = "every run that had ended is kept, the same command goes on"
         print(f"{parser.prog}: interrupted; {kept}", file=sys.stderr)

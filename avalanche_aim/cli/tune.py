@@ -1,15 +1,16 @@
 """``tune``: choose a learning rate for each strategy on dev data, for ``run --tuned``."""
 
 import sys
-import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 
 from ..distributed import destroy_process_group, init_process_group, is_main_process
 from ..experiments.comparison import Checkpoints
 from ..experiments.tuned import Tuned
 from ..experiments.tuning import FILE, Tuning
 from ..report.tables import NONE, Table, markdown
-from .run import INTERRUPTED, Parser, executor
+from .run import Parser, executor, interruptible
 
 TUNE = """Choose a learning rate, and one setting of its own, for each strategy, by OP on dev data over the orders and
 seeds asked for. All have the same grid and the same number of runs. The same command again goes on where it stopped;
@@ -31,25 +32,18 @@ def main(argv: Sequence[str]) -> int:
     add("--extend", type=int, default=3, metavar="N",
         help="how often the grid may grow where a strategy does best at its edge (default: %(default)s)")  # fmt: skip
     add("--learning-rate-only", action="store_true", help="leave the strategies' own settings alone")
-    try:
-        return _tune(parser, argv)
-    except KeyboardInterrupt:
-        kept = "every run that had ended is kept, the same command goes on"
-        print(f"{parser.prog}: interrupted; {kept}", file=sys.stderr)
-        return INTERRUPTED
+    return interruptible(parser, partial(_tune, parser, argv))
 
 
-def _tune(parser: Parser, argv: Sequence[str]) -> int:
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
+def _tune(parser: Parser, argv: Sequence[str], stack: ExitStack) -> int:
     try:
         configuration, arguments = parser.configured(argv)
         init_process_group()
         checkpoints = Checkpoints(arguments.checkpoint_every, arguments.checkpoint_minutes)
-        with executor(configuration, arguments) as make:
-            tuning = Tuning(configuration, arguments.out, arguments.learning_rates, not arguments.learning_rate_only,
-                            arguments.extend, checkpoints, make)  # fmt: skip
-            tuned = tuning.run(tell=_tell if is_main_process() else lambda line: None)
+        make = stack.enter_context(executor(configuration, arguments))
+        tuning = Tuning(configuration, arguments.out, arguments.learning_rates, not arguments.learning_rate_only,
+                        arguments.extend, checkpoints, make)  # fmt: skip
+        tuned = tuning.run(tell=_tell if is_main_process() else lambda line: None)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

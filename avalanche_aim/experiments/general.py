@@ -12,6 +12,7 @@ from typing import Any
 from avalanche.training.plugins import SupervisedPlugin
 
 from ..evaluation.general import General, GeneralTask, answers
+from ..merging.state import Stateful
 from ..storage.files import digest
 from ..text.model.fingerprint import model_fingerprint
 from ..text.model.harness import harness_model
@@ -145,7 +146,7 @@ class GeneralTasks:
         return {"metric": metrics[0], "chance": chance[:1] if len(set(chance)) == 1 else chance, "right": text}
 
 
-class GeneralAbility(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class GeneralAbility(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """What one run has measured; a plugin so that checkpoints keep it. Each process asks all questions.
 
     :param asked: the tasks.
@@ -153,11 +154,13 @@ class GeneralAbility(SupervisedPlugin, supports_distributed=True):  # type: igno
     :param batch_size: texts that pass through the model at a time.
     """
 
+    STATE = ("after", "found")
+
     def __init__(self, asked: GeneralTasks, stream: int, batch_size: int) -> None:
         super().__init__()
         self._asked, self._stream, self._batch_size = asked, stream, batch_size
-        self._after: list[int] = []
-        self._found: dict[str, dict[str, Any]] = {}
+        self.after: list[int] = []
+        self.found: dict[str, dict[str, Any]] = {}
 
     def measure(self, model: Any, seen: int) -> None:
         """Measure, where that is asked for and not done yet.
@@ -165,27 +168,18 @@ class GeneralAbility(SupervisedPlugin, supports_distributed=True):  # type: igno
         :param model: the model.
         :param seen: how many tasks it has been trained on.
         """
-        if seen in self._after or (self._asked.every == "end" and 0 < seen < self._stream):
+        if seen in self.after or (self._asked.every == "end" and 0 < seen < self._stream):
             return
         found = (self._asked.measure if seen else self._asked.measure_first)(model, self._batch_size)
-        self._after.append(seen)
+        self.after.append(seen)
         for name, one in found.items():
-            kept = self._found.setdefault(name, {"metric": one["metric"], "chance": one["chance"], "right": []})
+            kept = self.found.setdefault(name, {"metric": one["metric"], "chance": one["chance"], "right": []})
             kept["right"].append(one["right"])
 
     def result(self) -> General:
         """Return what was measured."""
-        tasks = [GeneralTask(name, after=list(self._after), **one) for name, one in self._found.items()]
+        tasks = [GeneralTask(name, after=list(self.after), **one) for name, one in self.found.items()]
         return General(tasks, dict(self._asked.missing))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what was measured so far."""
-        found = {name: {**one, "right": list(one["right"])} for name, one in self._found.items()}
-        return {"after": list(self._after), "found": found}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
-        self._after, self._found = list(state["after"]), dict(state["found"])
 
 
 def _local(manager: Any, name: str, folder: Path) -> dict[str, Any]:
