@@ -14,7 +14,13 @@ from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 
 from avalanche_aim import AIMMergingPlugin, CheckpointPlugin, DataParallel, LanguageModel, standard_cl
-from avalanche_aim.distributed import destroy_process_group, is_main_process, local_main_process_first, shard
+from avalanche_aim.distributed import (
+    destroy_process_group,
+    is_main_process,
+    local_main_process_first,
+    shard,
+    world_size,
+)
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
 from avalanche_aim.merging import AdaptiveInterval
 from avalanche_aim.merging.task_vectors import whole
@@ -59,8 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         model.save_pretrained(arguments.out)
     if is_main_process():
         merges = [(merge.experience, merge.iteration) for merge in aim.history.merges]
-        processes, iterations = accelerator.num_processes, strategy.clock.train_iterations
-        print(f"{processes} processes, {iterations} iterations, merges at {merges}")
+        print(f"{world_size()} processes, {strategy.clock.train_iterations} iterations, merges at {merges}")
         print("R =", matrix.rows)
         print("|θ| =", round(length, 3))
     destroy_process_group()

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from .agreement import check_agreement, check_weights
 from .ended import name_ended_processes
 from .noise import OwnNoise
-from .processes import broadcast_, gathered, on_main_process, rank, world_size
+from .processes import broadcast_, check_joined, gathered, on_main_process, rank, world_size
 from .rows import Rows, SharedLoader, is_shared
 from .sharding import check_sharded, is_sharded, reshard
 
@@ -159,8 +159,10 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
     def before_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Begin with the same random streams on all processes, and with batches for all of them.
 
-        :raises ValueError: if another plugin is listed before this one.
+        :raises ValueError: if another plugin is listed before this one, or the launcher's processes don't know of
+            each other.
         """
+        check_joined()
         if world_size() == 1:
             return
         if strategy.plugins[0] is not self:

@@ -20,8 +20,13 @@ def init_process_group(timeout: timedelta = timedelta(minutes=30)) -> torch.devi
 
     :param timeout: how long a process waits for the others before it raises an error.
     :return: where this process is to train: its own accelerator, or the CPU.
-    :raises ValueError: if the process group cannot be made; the message says why.
+    :raises ValueError: if the process group cannot be made, or the launcher is set up for FSDP.
     """
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes"):
+        raise ValueError(
+            "expected a launcher that leaves models whole, got Accelerate set up for FSDP: use torchrun, or make an "
+            "Accelerator() in a script of your own and call shard(model, accelerator)"
+        )
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
@@ -31,6 +36,18 @@ def init_process_group(timeout: timedelta = timedelta(minutes=30)) -> torch.devi
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, timeout=timeout)
     return device
+
+
+def check_joined() -> None:
+    """Refuse to train alone where a launcher has started several processes.
+
+    :raises ValueError: if this one has joined no process group.
+    """
+    started = os.environ.get("WORLD_SIZE", "1")
+    if world_size() == 1 and started.isdigit() and int(started) > 1:
+        raise ValueError(f"expected a process group of the {started} processes that the launcher started, got none, so "
+                         "that each would train alone; make an accelerate.Accelerator(), or call init_process_group(), "
+                         "before the strategy")  # fmt: skip
 
 
 def destroy_process_group() -> None:

@@ -24,8 +24,8 @@ def is_sharded(tensor: Tensor) -> bool:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return all of a tensor, gathered where it is sharded."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    """Return all of a tensor, gathered or added up where processes hold parts of it."""
+    return getattr(tensor, "full_tensor", lambda: tensor)()
 
 
 def total(parts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:

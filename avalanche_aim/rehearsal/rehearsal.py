@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..merging import Engine
 from ..merging.rehearsal_plan import Per, RehearsalPlan
-from ..merging.task_vectors import cosine
+from ..merging.task_vectors import cosine, whole
 from ..training.isolation import RandomStream, eval_mode, kept_buffers, stream_seed
 from ..training.out_of_memory import halving
 from .fine_tuning import MemoryFineTuning, MemoryOptimizer, kept_gradients
@@ -242,7 +242,7 @@ class Rehearsal:
                 weight.grad = None
             loss = engine.loss(batch, at_once)
             penalty = self.penalty(weights) if stream == "rehearsed" else None
-            engine.backward(loss if penalty is None else loss + penalty)
+            engine.backward(loss if penalty is None else loss + whole(penalty))
             return loss.detach()
 
         loss, fits = halving(attempt, size, "use gradient_checkpointing=True, or shorten the examples")

@@ -27,6 +27,8 @@ from avalanche_aim import (
 from avalanche_aim.distributed import rank, world_size
 from avalanche_aim.distributed.processes import broadcast_
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
+from avalanche_aim.experiments import Budget
+from avalanche_aim.experiments.rivals import named
 from avalanche_aim.merging import PRESETS
 from avalanche_aim.merging.task_vectors import whole
 from avalanche_aim.text import LengthGrouping, TextExample
@@ -188,6 +190,11 @@ def self_written() -> tuple[Any, ...]:
     return (AIMMergingPlugin("settled", rehearsal=SelfWrittenRehearsal(memory), schedule=schedule),)
 
 
+def rival(make: Callable[..., dict[str, Any]], **options: Any) -> tuple[Any, ...]:
+    """Return the plugins of a named strategy."""
+    return tuple(make(Budget(4, 0, BATCH, (TRAIN,) * 3), **options)["plugins"])
+
+
 def clipped() -> GradientStep:
     return GradientStep(micro_batch_size=2, max_grad_norm=0.5)
 
@@ -208,6 +215,8 @@ LANGUAGE: dict[str, Callable[..., dict[str, Any]]] = {
     "dare": partial(language_run, make=lambda: (aim(rule="dare"),), learning_rate=3e-3),
     **{preset: partial(language_run, make=lambda preset=preset: (aim(preset),), learning_rate=3e-3, epochs=2)
        for preset in OTHER_PRESETS},
+    "sure": partial(language_run, make=lambda: rival(named.sure), epochs=2),
+    "forever": partial(language_run, make=lambda: rival(named.forever, calibration=2), epochs=2),
 }  # fmt: skip
 """Runs without noise, which has to differ from process to process."""
 

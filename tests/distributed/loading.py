@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import torch
 from accelerate.utils import FullyShardedDataParallelPlugin
 from group import begin
+from torch import distributed
 
 from avalanche_aim import LanguageModel
-from avalanche_aim.distributed import destroy_process_group, init_process_group, is_main_process, rank, shard
+from avalanche_aim.distributed import destroy_process_group, is_main_process, rank, shard
 from avalanche_aim.merging.task_vectors import is_sharded, whole
 
 ENVIRONMENT = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
@@ -28,10 +29,10 @@ def accelerator() -> SimpleNamespace:
 def run(folder: Path) -> None:
     """Load, shard and save a model."""
     begin()
-    init_process_group()
+    distributed.init_process_group("gloo")
     model = LanguageModel.from_pretrained(str(folder / "model"))
     name, weight = next((n, p) for n, p in model.backbone.named_parameters() if "q_proj.base_layer" in n)
-    read = weight.detach().clone()
+    read = None if weight.is_meta else weight.detach().clone()
     shard(model, accelerator())
     assert all(map(is_sharded, model.backbone.parameters()))
     torch.save((read, whole(dict(model.backbone.named_parameters())[name].detach())), folder / f"weight-{rank()}.pt")

@@ -7,7 +7,7 @@ from typing import Any
 import group_runs
 import pytest
 import torch
-from distributed_runs import LANGUAGE, classifier
+from distributed_runs import LANGUAGE, class_strategy, classes, classifier
 from group import logs, together
 from nearly import nearly
 
@@ -102,6 +102,13 @@ def test_one_process_is_left_alone() -> None:
     assert init_process_group().type in ("cpu", "cuda")
     assert world_size() == 1
     assert DataParallel().rows is None
+
+
+def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    strategy = class_strategy(torch.nn.Linear(8, 6), DataParallel())
+    with pytest.raises(ValueError, match=r"of the 2 processes that the launcher started, got none.*init_process_group"):
+        strategy.train(classes().train_stream[0])
 
 
 @pytest.mark.parametrize(("processes", "total"), [(2, 1), (2, 4), (3, 5), (4, 5), (4, 3)])

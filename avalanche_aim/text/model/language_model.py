@@ -287,7 +287,7 @@ class LanguageModel(DynamicModule):
         :raises ValueError: for weights that are not in memory.
         """
         named = {n: p for n, p in self.backbone.named_parameters() if p.requires_grad}
-        if any(p.is_meta for p in named.values()):
+        if hasattr(self.language_model, "hf_device_map") and any(p.is_meta for p in named.values()):  # not FSDP's
             raise ValueError(
                 "expected trainable weights in memory, got some of layers that device_map offloads; give LoRA only the "
                 'others (lora={"layers_to_transform": [...]}), or place those layers on a device'

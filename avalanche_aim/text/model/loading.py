@@ -1,14 +1,16 @@
 """Loading a Hugging Face model or adapter."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ...distributed import is_main_process
 from .adapters import CONFIG, adapter_folders, load_adapters
 from .sources import resolve_model
 
@@ -31,8 +33,34 @@ def load_backbone(name: str, **kwargs: Any) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(source, **code)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         tokenizer = AutoTokenizer.from_pretrained(source, **code)
+    given = {"dtype": torch.float32, **kwargs}
     with _readable(source):
-        return kind.from_pretrained(source, **{"dtype": torch.float32, **kwargs}), tokenizer
+        if _is_read_elsewhere() and given.keys() <= {"dtype", "attn_implementation", "revision", "trust_remote_code"}:
+            return _empty(kind, source, config, **{**given, **code}), tokenizer
+        return kind.from_pretrained(source, **given), tokenizer
+
+
+def _is_read_elsewhere() -> bool:
+    """Whether Accelerate, set up for FSDP, will hand out weights that only the first process has.
+
+    Transformers did this by itself until it loaded FSDP models in ways of its own.
+    """
+    asked = (os.environ.get(name, "") for name in ("ACCELERATE_USE_FSDP", "FSDP_CPU_RAM_EFFICIENT_LOADING"))
+    return not is_main_process() and all(value.lower() in ("1", "true", "yes") for value in asked)
+
+
+def _empty(kind: Any, source: str, config: Any, revision: str | None = None, **given: Any) -> Any:
+    """Make a model without memory for its weights; its buffers are real, since not all of them are handed out."""
+    from accelerate import init_empty_weights
+    from transformers import GenerationConfig
+
+    if given["dtype"] == "auto":
+        given["dtype"] = config.dtype
+    with init_empty_weights(include_buffers=False):
+        model = kind.from_config(config, **given).eval()
+    with suppress(OSError):  # a model that has none of its own
+        model.generation_config = GenerationConfig.from_pretrained(source, revision=revision or "main")
+    return model
 
 
 def check_adapter(name: str, backbone: Any, lora: Any) -> None:
