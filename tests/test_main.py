@@ -54,12 +54,6 @@ def test_the_shipped_sample_passes_strict(capsys: pytest.CaptureFixture) -> None
     assert main(["inspect", "sample", "--strict"]) == 0
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = "import sys, avalanche_aim.__main__ as m; m.parser(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "avalanche", "transformers"} & set(done.stdout.split())
-
-
 def test_the_module_runs() -> None:
     done = subprocess.run([sys.executable, "-m", "avalanche_aim", "--help"], capture_output=True, text=True, check=True)
     assert "inspect" in done.stdout

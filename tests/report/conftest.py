@@ -6,6 +6,7 @@ import pytest
 from made_up import comparison
 
 from avalanche_aim.report import Report
+from avalanche_aim.report.drawing import Plot
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(folder: Path) -> Report:
     """Return its report against naive."""
     return Report.read(folder)
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the plots out of pages, which take most of their time."""
+    monkeypatch.setattr(Plot, "svg", lambda plot, prefix="": f"<svg aria-label='{plot.description}'></svg>")

@@ -77,7 +77,7 @@ def test_every_colour_that_is_used_is_defined_for_light_and_dark(markup: str) ->
     assert set(used) <= set(defined) and all(defined.count(name) == 2 for name in set(used))
 
 
-def test_links_lead_to_the_files_that_are_there(tmp_path: Path) -> None:
+def test_links_lead_to_the_files_that_are_there(no_plots: None, tmp_path: Path) -> None:
     runs, out = comparison(tmp_path / "my runs", ("naive", "aim"), seeds=1), tmp_path / "out"
     write_report(runs, ["csv", "html"], out=out)
     found = checked((out / "report.html").read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def test_what_was_diagnosed_stands_under_the_signals(markup: str) -> None:
     assert re.search(r"aim, order 1, seed 0: \d+ merges; stagnation was recognised at \d+ of them\.", markup)
 
 
-def test_a_run_that_never_merged_says_so(tmp_path: Path) -> None:
+def test_a_run_that_never_merged_says_so(no_plots: None, tmp_path: Path) -> None:
     history = result("aim").history
     assert history is not None
     quiet = History([], history.iterations, ["nothing was merged in experience 1"])

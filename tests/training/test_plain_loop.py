@@ -1,8 +1,5 @@
 """The method at work in a plain loop, without Avalanche."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch import nn
@@ -86,14 +83,3 @@ def test_the_length_of_a_list_of_batches_is_known():
     assert merging.slow.averaged == 4
     with pytest.raises(ValueError, match="number of iterations is known"):
         trained(slow=TailAverage(0.5), iterator=True)
-
-
-def test_it_takes_no_avalanche():
-    code = """
-import sys
-sys.modules["avalanche"] = None  # an import of it fails
-from avalanche_aim.merging import IterativeMerging
-from avalanche_aim.rehearsal import Rehearsal
-from avalanche_aim.training.plain_loop import PlainLoop
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,80 +3,8 @@
 from typing import Any
 
 import torch
+from family_sizes import FALCON, GPT2, LINEAR, MAMBA, MLA, MOE, SEQ, SIZES, T5
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-SIZES = {
-    "vocab_size": 800,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 512,
-    "pad_token_id": 0,
-    "bos_token_id": 2,
-    "eos_token_id": 1,
-}
-MOE = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
-GPT2 = {
-    "vocab_size": 800,
-    "n_embd": 32,
-    "n_layer": 2,
-    "n_head": 4,
-    "n_positions": 512,
-    "bos_token_id": 2,
-    "eos_token_id": 1,
-}
-SEQ = {
-    "vocab_size": 800,
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "encoder_ffn_dim": 64,
-    "decoder_ffn_dim": 64,
-    "max_position_embeddings": 512,
-    "pad_token_id": 0,
-    "bos_token_id": 2,
-    "eos_token_id": 1,
-    "decoder_start_token_id": 1,
-}
-T5 = {
-    "vocab_size": 800,
-    "d_model": 32,
-    "d_kv": 8,
-    "d_ff": 64,
-    "num_layers": 2,
-    "num_heads": 4,
-    "pad_token_id": 0,
-    "eos_token_id": 1,
-    "decoder_start_token_id": 0,
-}
-LINEAR = {
-    "layer_types": ["linear_attention", "full_attention"],
-    "linear_num_value_heads": 4,
-    "linear_num_key_heads": 2,
-    "linear_key_head_dim": 8,
-    "linear_value_head_dim": 8,
-}
-MAMBA = {"mamba_d_ssm": 32, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1}
-MLA = {
-    "q_lora_rank": 16,
-    "kv_lora_rank": 16,
-    "qk_nope_head_dim": 8,
-    "qk_rope_head_dim": 8,
-    "v_head_dim": 8,
-    "n_routed_experts": 4,
-    "n_shared_experts": 1,
-    "n_group": 1,
-    "topk_group": 1,
-    "first_k_dense_replace": 1,
-    "num_key_value_heads": 4,
-}
-
-FALCON = {"vocab_size": 800, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "eos_token_id": 1}
 
 DECODERS: dict[str, dict[str, Any]] = {
     name: {}
@@ -307,8 +235,8 @@ ENCODER_DECODERS: dict[str, dict[str, Any]] = {
     "longt5": {**T5, "local_radius": 7},
     "switch_transformers": {**T5, "num_experts": 2, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1},
     "t5gemma": {
-        "encoder": {k: v for k, v in SIZES.items()},
-        "decoder": {k: v for k, v in SIZES.items()},
+        "encoder": SIZES,
+        "decoder": SIZES,
         "pad_token_id": 0,
         "eos_token_id": 1,
         "bos_token_id": 2,
@@ -361,9 +289,8 @@ def build(name: str) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = AutoConfig.for_model(kind, **changes)
-        for key in ("encoder_no_repeat_ngram_size",):
-            if hasattr(config, key):
-                setattr(config, key, 0)
+        if hasattr(config, "encoder_no_repeat_ngram_size"):
+            config.encoder_no_repeat_ngram_size = 0
         model = (AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM).from_config(config).eval()
         with torch.no_grad():
             for weight in model.parameters():
