@@ -4,7 +4,7 @@ Substitutions: ``DIR`` is a folder of small benchmark files (of a finished compa
 tasks short, seeds and orders the first ones, of an order that is written out the first two tasks, and of many
 strategies two are trained; launchers and shell loops start one process, and reports that differ in their folder alone
 are written once. Runs are made without Ray, which tests/experiments/test_ray.py starts. ``tune`` tries one learning
-rate. A program that is not in :data:`PROGRAMS` fails.
+rate. A program that is not in :data:`PROGRAMS` fails. What trains is slow, but for README's; its settings are read.
 """
 
 import configparser
@@ -23,6 +23,7 @@ import pytest
 from pages import ROOT, SMALL, commands, saved_as
 
 from avalanche_aim.__main__ import main
+from avalanche_aim.cli.run import Parser
 from avalanche_aim.experiments import STRATEGIES
 
 TUNE = ("--learning-rate-only", "--extend", "0")
@@ -35,14 +36,16 @@ class Runner:
 
     :param files: what ``DIR`` is for commands that read data.
     :param finished: what it is for ``report``.
+    :param trains: whether to train, or else to read a run's settings alone.
     """
 
     alike: ClassVar[set[str]] = set()
     """Commands that differ in their launcher or folder alone; one of them is run."""
 
-    def __init__(self, files: Path, finished: Path) -> None:
+    def __init__(self, files: Path, finished: Path, trains: bool = True) -> None:
         self.files = files
         self.finished = finished
+        self.trains = trains
 
     def run(self, command: str) -> Any:
         """Run a command.
@@ -84,6 +87,8 @@ class Runner:
         if command == "report":
             shutil.copytree(self.finished, words[0])
             return 0 if self._seen(f"report {words[1:]}") else main([command, *words])
+        if not self.trains:
+            return int(Parser("").configured(words)[0] is None)
         for flag in ("--ray", "--runs-per-gpu", "--device") if "--ray" in words else ():
             at = words.index(flag) if flag in words else len(words)
             del words[at : at + 1 + len(_values(words, flag))]
@@ -175,12 +180,28 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 """What a command looks like → what runs it."""
 
 
+RUN = re.compile(r".*avalanche_aim run (?!.*--tuned)")
+
+
+def _is_slow(place: str, command: str) -> bool:
+    trains = re.search(r"avalanche_aim (run|tune)|python examples/", command)
+    return place.startswith("docs/measured") or (place.startswith("docs/") and trains is not None)
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(c, id=f"{p} {c[:60]}") for p, c in commands() if _is_slow(p, c) and RUN.match(c)]
+)
+def test_the_settings_of_a_run_are_read(
+    command: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Runner, "alike", set())
+    assert Runner(files, tmp_path, trains=False).run(command) == 0
+
+
 @pytest.mark.parametrize(
     ("place", "command"),
-    [
-        pytest.param(p, c, id=f"{p} {c[:60]}", marks=pytest.mark.slow if p.startswith("docs/measured") else [])
-        for p, c in commands()
-    ],
+    [pytest.param(p, c, id=f"{p} {c[:60]}", marks=pytest.mark.slow if _is_slow(p, c) else []) for p, c in commands()],
 )
 def test_the_command_runs(
     place: str, command: str, files: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
