@@ -160,7 +160,7 @@ def train(folder: Path, killer: Killer) -> None:
 
     model = LanguageModel.from_pretrained("tiny")
     stream = even_stream(model.tokenizer, TASKS, ITERATIONS * BATCH_SIZE, 16)
-    aim = AIMMergingPlugin(memory=RehearsalMemory(8), rehearsal={"monitor": "train"})
+    aim = AIMMergingPlugin("paper", memory=RehearsalMemory(8), rehearsal={"monitor": "train"})
     fine_tuning, step = aim.rehearsal.fine_tune, model.forward
 
     def dying_fine_tune(*args: Any) -> list[float]:

@@ -231,7 +231,7 @@ def outcome(case: Case, beside_aim: bool) -> str:
     before = signal.signal(signal.SIGALRM, _alarm)
     signal.alarm(LONGEST)
     model = case.model()
-    aim = AIMMergingPlugin(memory=4, schedule=FixedInterval(3))
+    aim = AIMMergingPlugin("paper", memory=4, schedule=FixedInterval(3))
     is_plugin = case in PLUGINS
     try:
         arguments = case.arguments(model)

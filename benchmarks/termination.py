@@ -120,7 +120,9 @@ def train(folder: Path, name: str, at: int | None, every: int | None) -> None:
     warnings.simplefilter("ignore")
     model = LanguageModel.from_pretrained(name)
     stream = even_stream(model.tokenizer, TASKS, ITERATIONS * BATCH_SIZE, PROMPT_TOKENS)
-    aim = AIMMergingPlugin(schedule=FixedInterval(INTERVAL), memory=RehearsalMemory(4), rehearsal={"monitor": "train"})
+    aim = AIMMergingPlugin(
+        "paper", schedule=FixedInterval(INTERVAL), memory=RehearsalMemory(4), rehearsal={"monitor": "train"}
+    )
     checkpoint = Measured(folder / "checkpoints", every=every)
     checkpoint.saves = []
     matrix = ResultMatrix()

@@ -33,7 +33,7 @@ def figures(options: Options) -> list[Figure]:
     else:
         model = AutoModelForCausalLM.from_pretrained(resolve_model(options.model))
     model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj", "v_proj"]))
-    aim = AIMCallback(memory=2 * REAL_BATCH_SIZE)
+    aim = AIMCallback("paper", memory=2 * REAL_BATCH_SIZE)
     own, step = [], []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.repeats(5) + 1):

@@ -102,7 +102,7 @@ def train_probed(
     benchmark = models.benchmark(configuration.orders[0])
     stream = benchmark.train_stream[:tasks]
     seed_everything(seed)
-    aim, probe = AIMMergingPlugin(memory=memory, seed=seed), Probe(benchmark.dev_stream, every)
+    aim, probe = AIMMergingPlugin("paper", memory=memory, seed=seed), Probe(benchmark.dev_stream, every)
     amounts = [len(experience.dataset) * configuration.epochs for experience in stream]
     with progress_bar(sum(amounts), progress) as bar:
         watch = Progress(bar, f"AIM, memory {memory}", amounts)

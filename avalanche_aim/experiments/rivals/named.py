@@ -55,7 +55,8 @@ def alternate(budget: "Budget", interval: int = 8, merges_at_end: bool = False, 
         "weights": {"name": "fixed", "new": 1.0, "past": 1.0},
         "forgetting": "none",
     }
-    return {"plugins": [AIMMergingPlugin(**{"memory": budget.rehearsal(), "seed": budget.seed, **chosen, **options})]}
+    given = {"preset": "paper", "memory": budget.rehearsal(), "seed": budget.seed, **chosen, **options}
+    return {"plugins": [AIMMergingPlugin(**given)]}
 
 
 def mer(budget: "Budget", share: float = 0.25, interval: int = 8, epsilon: float = 0.5) -> Arguments:
@@ -68,6 +69,7 @@ def mer(budget: "Budget", share: float = 0.25, interval: int = 8, epsilon: float
         raise ValueError(f"epsilon: expected a number in (0, 1], got {epsilon!r:.80}")
     (plugin,) = replay(budget, share)["plugins"]
     reptile = AIMMergingPlugin(
+        "paper",
         memory=plugin.storage_policy,
         schedule={"name": "fixed", "n": interval},
         weights={"name": "fixed", "new": epsilon, "past": 1 - epsilon},
