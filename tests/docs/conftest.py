@@ -12,7 +12,9 @@ from avalanche_aim.experiments import STRATEGIES
 from avalanche_aim.text.data.layouts import LAYOUTS
 
 TASKS = {
-    **dict.fromkeys(("dbpedia", "amazon", "yahoo", "agnews", "C-STANCE", "FOMC", "law", "math"), ("yes", "no")),
+    **dict.fromkeys(
+        ("dbpedia", "amazon", "yahoo", "agnews", "C-STANCE", "FOMC", "law", "math", "mnli", "cb"), ("yes", "no")
+    ),
     **dict.fromkeys(("task363", "task002", "task591"), ()),
 }
 """Task → its labels, none for open generation."""
