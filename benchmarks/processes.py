@@ -10,13 +10,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Callable
 
 from avalanche_aim.distributed import destroy_process_group, init_process_group, is_main_process
 from benchmarks.figures import Figure, Options
 
 LIMIT = 1.5
-BATCH_SIZE, ITERATIONS, TASKS = 64, 8, 4
+BATCH_SIZE, ITERATIONS, TASKS = 64, 16, 3
 STRATEGIES = ("naive", "aim")
+CLOCKS: dict[str, Callable[[], float]] = {
+    "wall time": time.perf_counter,
+    "the first process's processor time": time.process_time,  # says something on a machine that does other things too
+}
 
 
 def figures(options: Options) -> list[Figure]:
@@ -24,13 +30,18 @@ def figures(options: Options) -> list[Figure]:
 
     :param options: with what to measure.
     """
-    ratios: dict[str, list[float]] = {name: [] for name in STRATEGIES}
+    ratios: dict[str, list[float]] = {f"{name}, {clock}": [] for name in STRATEGIES for clock in CLOCKS}
     for _ in range(options.repeats(5, 1)):
         one, two = (_seconds(options.model, processes) for processes in (1, 2))
         for name, found in ratios.items():
             found += [a / b for a, b in zip(one[name], two[name], strict=True)]
     return [
-        Figure(f"one process / two, {name}, batches of {BATCH_SIZE}", found, LIMIT, at_least=True)
+        Figure(
+            f"one process / two, {name}, batches of {BATCH_SIZE}",
+            found,
+            LIMIT if name.endswith("wall time") else None,
+            at_least=True,
+        )
         for name, found in ratios.items()
     ]
 
@@ -60,12 +71,13 @@ def _train(model: str) -> None:
     init_process_group()
     work = Workload(Options(model), TASKS + 1, ITERATIONS, batch_size=BATCH_SIZE)
     strategies = {name: work.strategy(name) for name in STRATEGIES}
-    seconds: dict[str, list[float]] = {name: [] for name in STRATEGIES}
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
     for experience in work.stream:
         for name, strategy in strategies.items():
-            start = time.perf_counter()
+            starts = {clock: read() for clock, read in CLOCKS.items()}
             strategy.train(experience)
-            seconds[name].append(time.perf_counter() - start)
+            for clock, read in CLOCKS.items():
+                seconds[f"{name}, {clock}"].append(read() - starts[clock])
     if is_main_process():
         print(json.dumps({name: found[1:] for name, found in seconds.items()}))
     destroy_process_group()
