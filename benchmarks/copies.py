@@ -156,7 +156,7 @@ def _strategy(work: Workload, name: str, state: str) -> Any:
 
 def _moments(work: Workload) -> float:
     """The size of the optimizer state of its own, in copies."""
-    strategy = work.strategy("aim")
+    strategy = work.strategy("aim-paper")
     for experience in work.stream[:2]:
         strategy.train(experience)
     rehearsal = plugin_of(strategy).rehearsal

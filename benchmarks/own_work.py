@@ -27,7 +27,7 @@ def figures(options: Options) -> list[Figure]:
 def _measure(options: Options, model: str, repeats: int, limit: float) -> list[Figure]:
     """Train task after task; the first, without memory, and the second are not measured."""
     work = Workload(options, repeats + 2, model=model)
-    strategy = work.strategy("aim")
+    strategy = work.strategy("aim-paper")
     for experience in work.stream[:2]:
         strategy.train(experience)
     own: list[float] = []

@@ -26,7 +26,7 @@ def figures(options: Options) -> list[Figure]:
     """
     rounds = options.repeats(25 if options.is_tiny else 4)
     work = Workload(options, rounds + 2)
-    strategies = {name: work.strategy(name) for name in ("naive", "replay", "aim", "aim-economical")}
+    strategies = {name: work.strategy(name) for name in ("naive", "replay", "aim-paper", "aim-economical")}
     alone = _Alone(work)
     contenders: dict[str, Callable[[Any], None]] = {
         **{name: strategy.train for name, strategy in strategies.items()},
@@ -44,23 +44,23 @@ def figures(options: Options) -> list[Figure]:
                 continue
             watch = Stopwatch()
             start = time.perf_counter()
-            if name == "aim":
+            if name == "aim-paper":
                 with watch.on(strategies[name]):
                     contenders[name](experience)
             else:
                 contenders[name](experience)
             if measured:
                 seconds[name].append(time.perf_counter() - start)
-                if name == "aim":
+                if name == "aim-paper":
                     for phase in PHASES:
                         shares[phase].append(watch.seconds(phase))
         alone.memory.post_adapt(None, experience)
     prescribed = [sum(parts) for parts in zip(*(seconds[n] for n in ("naive", "monitoring", "memory")), strict=True)]
     return [
-        Figure("AIM paper / prescribed passes", _ratios(seconds["aim"], prescribed), PAPER_LIMIT),
+        Figure("AIM paper / prescribed passes", _ratios(seconds["aim-paper"], prescribed), PAPER_LIMIT),
         Figure("AIM economical / Naive", _ratios(seconds["aim-economical"], seconds["naive"]), ECONOMICAL_LIMIT),
-        Figure("AIM paper / Naive", _ratios(seconds["aim"], seconds["naive"])),
-        Figure("AIM paper / Replay", _ratios(seconds["aim"], seconds["replay"])),
+        Figure("AIM paper / Naive", _ratios(seconds["aim-paper"], seconds["naive"])),
+        Figure("AIM paper / Replay", _ratios(seconds["aim-paper"], seconds["replay"])),
         Figure("Replay / Naive", _ratios(seconds["replay"], seconds["naive"])),
         Figure("prescribed monitoring / Naive", _ratios(seconds["monitoring"], seconds["naive"])),
         Figure("prescribed memory fine-tuning / Naive", _ratios(seconds["memory"], seconds["naive"])),
