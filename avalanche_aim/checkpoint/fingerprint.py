@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..distributed import DataParallel, gathered
+from ..storage.tensors import content
 
 
 def fingerprint(strategy: Any, batch: Any) -> str:
@@ -25,10 +25,6 @@ def fingerprint(strategy: Any, batch: Any) -> str:
     count = len(tensors[0]) if tensors and tensors[0].dim() else 0
     parts: list[Iterable[Tensor]] = [t if t.dim() and len(t) == count else [t] * count for t in tensors]
     rows = DataParallel.of(strategy).rows
-    contents = [b"".join(map(_bytes, row)) for row in zip(*parts, strict=True)][: None if rows is None else rows.count]
-    numbers = [int.from_bytes(hashlib.sha256(content).digest()[:8]) for content in contents]
+    contents = [b"".join(map(content, row)) for row in zip(*parts, strict=True)][: None if rows is None else rows.count]
+    numbers = [int.from_bytes(hashlib.sha256(row).digest()[:8]) for row in contents]
     return f"{sum(gathered(sum(numbers))) % 2**64:016x}"
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

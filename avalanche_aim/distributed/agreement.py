@@ -4,9 +4,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from ..storage.tensors import content
 from ..storage.versions import versions
 from .processes import check_same
 from .sharding import all_weights, is_sharded
@@ -47,8 +47,8 @@ def check_weights(model: Any) -> None:
     :raises ValueError: on every process, if they differ.
     """
     if not is_sharded(model):
-        content = zlib.crc32(b"".join(_bytes(weight) for weight in model.parameters() if weight.requires_grad))
-        check_same({"weights": content}, "a plugin or a criterion must not depend on the process")
+        checksum = zlib.crc32(b"".join(content(weight) for weight in model.parameters() if weight.requires_grad))
+        check_same({"weights": checksum}, "a plugin or a criterion must not depend on the process")
 
 
 def _sample_of_frozen(model: Any) -> Iterator[bytes]:
@@ -56,9 +56,4 @@ def _sample_of_frozen(model: Any) -> Iterator[bytes]:
     for weight in all_weights(model):
         if not weight.requires_grad and not weight.is_meta and type(weight.data) is Tensor:
             numbers = weight.reshape(-1)
-            yield _bytes(numbers[:: max(1, len(numbers) // 16)])
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    numbers = tensor.detach().cpu().contiguous().reshape(-1)
-    return numbers.view(torch.uint8).numpy().tobytes()
+            yield content(numbers[:: max(1, len(numbers) // 16)])

@@ -110,7 +110,8 @@ class IterativeMerging:
             reason = self._observe(engine)
             if reason is not None:
                 self._merge(engine, reason)
-            self._path.after_iteration(self.weights, self.controller.is_half(self._progress(engine)))
+            if self._path.kept:
+                self._path.after_iteration(self.weights, self.controller.is_half(self._progress(engine)))
             self._keep_step_start()
         else:
             self._watch.after_iteration(engine.training_loss, self.weights, self._experience)
@@ -249,7 +250,7 @@ class IterativeMerging:
         if not math.isfinite(moved):
             self._roll_back(engine)
             return
-        straight = engine.mean(self._path.straightness(self._rollback.previous, weights))
+        straight = engine.mean(self._path.straightness(self._rollback.previous, weights)) if self._path.kept else 0.0
         decision = self.controller.merge(moved, reason, list(self.named), self._progress(engine), straight)
         fused = self._fusion.merge(engine, weights, self._rollback.previous, decision)
         if fused.culprit is not None:

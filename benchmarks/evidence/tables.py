@@ -145,13 +145,17 @@ def lines(panels: Mapping[str, Runs], what: str) -> Plot:
     return Plot(f"Mean OP of each strategy along {what}, with its 95 % interval", 640, 420, draw)
 
 
-def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Return the interval's ends, or a single run's value twice."""
-    return bootstrap_interval(values) if len(values) > 1 else (values[0], values[0])
+def _interval(values: Sequence[float]) -> Interval | None:
+    """Return the interval of the mean; none of a single run."""
+    return bootstrap_interval(values) if len(values) > 1 else None
+
+
+def _limits(values: Sequence[float]) -> Interval:
+    return _interval(values) or (values[0], values[0])
 
 
 def _mean(values: Sequence[float]) -> str:
-    return _with_interval(fmean(values), bootstrap_interval(values) if len(values) > 1 else None)
+    return _with_interval(fmean(values), _interval(values))
 
 
 def _with_interval(mean: float, interval: Interval | None, sign: str = "") -> str:

@@ -5,10 +5,10 @@ import importlib.metadata
 import json
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...storage.files import digest
+from ...storage.tensors import content
 
 PROBE = " Été — naïve text:\n\n1. “Don't” 42\tEND  Answer: yes"
 """Tokenised into the fingerprint: what Python code does around the tokenizer's own data shows here."""
@@ -45,7 +45,7 @@ def model_fingerprint(model: Any) -> dict[str, str]:
     for name, weight in sorted(model.backbone.named_parameters()):
         kind = frozen if not weight.requires_grad else trainable
         kind.update(f"{name} {tuple(weight.shape)} {weight.dtype}\n".encode())
-        kind.update(_bytes(weight if weight.requires_grad else _sample(weight)))
+        kind.update(content(weight if weight.requires_grad else _sample(weight)))
     return {"trainable": trainable.hexdigest(), "frozen": frozen.hexdigest(), "configuration": _configuration(model)}
 
 
@@ -74,10 +74,6 @@ def _configuration(model: Any) -> str:
 def _sample(weight: Tensor) -> Tensor:
     flat = weight.detach().reshape(-1)
     return flat[:: max(1, len(flat) // SAMPLES)]
-
-
-def _bytes(weight: Tensor) -> bytes:
-    return weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _plain(value: Any) -> Any:
