@@ -143,7 +143,7 @@ def scored(work: Work, kernel: str) -> Outcome:
         if importlib.util.find_spec("flash_attn") is None or work.device == "cpu":
             return {"ok": None, "why": "no flash_attn here"}
         apart, way = work.scores_apart(work.load(attn_implementation=kernel, dtype=torch.bfloat16))
-        return {"ok": apart < 0.1, "apart in bf16": apart, "way": way}
+        return {"ok": apart < 0.05, "apart in bf16": apart, "way": way}
     apart, way = work.scores_apart(work.load(attn_implementation=kernel, autocast=None))
     rounded, _ = work.scores_apart(work.load(attn_implementation=kernel))
     return {"ok": apart < 1e-3, "apart": apart, "apart in bf16": rounded, "way": way}

@@ -216,7 +216,8 @@ LANGUAGE: dict[str, Callable[..., dict[str, Any]]] = {
     **{preset: partial(language_run, make=lambda preset=preset: (aim(preset),), learning_rate=3e-3, epochs=2)
        for preset in OTHER_PRESETS},
     "sure": partial(language_run, make=lambda: rival(named.sure), epochs=2),
-    "forever": partial(language_run, make=lambda: rival(named.forever, calibration=2), epochs=2),
+    "forever": partial(language_run, make=lambda: rival(named.forever, calibration=2), learning_rate=3e-3,
+                       epochs=2),
 }  # fmt: skip
 """Runs without noise, which has to differ from process to process."""
 
