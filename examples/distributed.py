@@ -22,7 +22,6 @@ from avalanche_aim.distributed import (
     world_size,
 )
 from avalanche_aim.evaluation import ResultMatrix, text_metrics
-from avalanche_aim.merging import AdaptiveInterval
 from avalanche_aim.merging.task_vectors import whole
 
 
@@ -44,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         model = LanguageModel.from_pretrained(arguments.model, lora={"lora_dropout": 0.0})
         benchmark = standard_cl(1, model.tokenizer, data="sample", train_per_task=32, eval_per_task=8)
     shard(model, accelerator)  # where the launcher's settings ask for FSDP
-    aim, matrix = AIMMergingPlugin(memory=8, schedule=AdaptiveInterval(initial=2)), ResultMatrix()
+    aim, matrix = AIMMergingPlugin(memory=8), ResultMatrix()
     checkpoint = CheckpointPlugin(arguments.checkpoints) if arguments.checkpoints else None
     strategy = Naive(
         model=model,

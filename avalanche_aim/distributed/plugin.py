@@ -16,7 +16,7 @@ from .agreement import check_agreement, check_weights
 from .ended import name_ended_processes
 from .noise import OwnNoise
 from .processes import broadcast_, check_joined, gathered, on_main_process, rank, world_size
-from .rows import Rows, SharedLoader, is_shared
+from .rows import Rows, SharedLoader, is_shared, ordered_as_alone
 from .sharding import check_sharded, is_sharded, reshard
 
 
@@ -36,7 +36,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
     other plugins are given (``rehearsal={"batch_size": …}``, ``batch_size_mem``) are those of an iteration.
 
     In training, plugins see this process's rows, and the loss and gradients of all; after an evaluation's forward pass
-    they see all rows. With one process nothing is changed at all, but for the accelerator's mixed precision.
+    they see all rows. One process trains as without it, launched or not, but for the accelerator's mixed precision.
 
     :param accelerator: an ``accelerate.Accelerator``, whose settings (mixed precision, what DDP is given) then count;
         None for plain DDP.
@@ -186,7 +186,9 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Load this process's rows, by now of the loader of a replay plugin, if there is one."""
-        if world_size() > 1 and not is_shared(strategy.dataloader):
+        if world_size() == 1:
+            strategy.dataloader = ordered_as_alone(strategy.dataloader)
+        elif not is_shared(strategy.dataloader):
             strategy.dataloader = SharedLoader(strategy.dataloader, self._begin)
 
     def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:

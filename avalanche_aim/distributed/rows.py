@@ -151,8 +151,18 @@ def is_shared(loader: Any) -> bool:
     return loader is not None
 
 
+def ordered_as_alone(loader: Any) -> Any:
+    """Return a loader that draws its rows as without a process group, where Avalanche itself draws them in one order.
+
+    :param loader: of torch, or of Avalanche, in a process group of one.
+    """
+    if isinstance(loader, MultiDatasetDataLoader) and loader.distributed_sampling:
+        return _Avalanche(loader, lambda batches: batches)
+    return loader
+
+
 class _Avalanche(MultiDatasetDataLoader):
-    """Avalanche's loader of several data sets, its batch sampler cut."""
+    """Avalanche's loader of several data sets, without its own sharding, its batch sampler cut."""
 
     def __init__(self, loader: MultiDatasetDataLoader, cut: Callable[[Any], Any]) -> None:
         self._cut = cut

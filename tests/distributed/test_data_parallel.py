@@ -10,6 +10,7 @@ import torch
 from distributed_runs import LANGUAGE, class_strategy, classes, classifier
 from group import logs, together
 from nearly import nearly
+from torch import distributed
 
 from avalanche_aim import DataParallel
 from avalanche_aim.distributed import broadcast, init_process_group, is_main_process, on_main_process, world_size
@@ -102,6 +103,15 @@ def test_one_process_is_left_alone() -> None:
     assert init_process_group().type in ("cpu", "cuda")
     assert world_size() == 1
     assert DataParallel().rows is None
+
+
+def test_a_group_of_one_process_trains_as_a_process_without_a_group(same: Any) -> None:
+    alone = classifier()
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert same(classifier(), alone)
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
