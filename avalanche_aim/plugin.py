@@ -7,8 +7,8 @@ from avalanche.training import JointTraining
 from avalanche.training.plugins import SupervisedPlugin
 
 from .distributed import DataParallel
-from .method import Method
 from .rehearsal.memory import RehearsalMemory
+from .rehearsal.method import Method
 from .rehearsal.task import TaskProgress
 from .training.engine import StrategyEngine
 from .training.owner import Owner
@@ -31,8 +31,8 @@ class AIMMergingPlugin(Method, SupervisedPlugin, supports_distributed=True):  # 
     go back to θ_prev, with a warning; the fourth time in an experience, or where there is no θ_prev, it ends with a
     ``FloatingPointError``.
 
-    Its settings are those of :class:`~avalanche_aim.method.Method`: a preset, the parts that replace the preset's, the
-    memory, a seed.
+    Its settings are those of :class:`~avalanche_aim.rehearsal.method.Method`: a preset, the parts that replace the
+    preset's, the memory, a seed.
     """
 
     @cached_property

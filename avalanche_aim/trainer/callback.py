@@ -8,8 +8,8 @@ from transformers import TrainerCallback
 
 from ..checkpoint.folder import Checkpoint
 from ..merging import IterativeMerging
-from ..method import Method
 from ..rehearsal.memory import RehearsalMemory
+from ..rehearsal.method import Method
 from ..training.isolation import RandomStream
 from . import saved
 from .engine import TrainerEngine
@@ -33,8 +33,8 @@ class AIMCallback(Method, TrainerCallback):
     join the Trainer's own logs, under ``AIM/``. Its state is saved beside each checkpoint of the Trainer, which resumes
     as usual. On the first task, and wherever nothing is merged, training is to the bit what it is without.
 
-    Its settings are those of :class:`~avalanche_aim.method.Method`: a preset, the parts that replace the preset's, the
-    memory, a seed.
+    Its settings are those of :class:`~avalanche_aim.rehearsal.method.Method`: a preset, the parts that replace the
+    preset's, the memory, a seed.
     """
 
     _trainer: Any = None

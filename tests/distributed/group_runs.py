@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from avalanche.training import AGEM
@@ -11,8 +12,9 @@ from group import begin
 from torch import nn
 
 from avalanche_aim import DataParallel, GradientStep, LearningRateSchedule
-from avalanche_aim.distributed import destroy_process_group, init_process_group, rank, world_size
+from avalanche_aim.distributed import agreement, destroy_process_group, init_process_group, rank, world_size
 from avalanche_aim.experiments import Comparison, Configuration
+from avalanche_aim.storage.versions import versions
 
 
 class Overflow(SupervisedPlugin, supports_distributed=True):
@@ -67,8 +69,16 @@ def refusals() -> dict[str, str]:
         "a-gem": _refused([DataParallel()], AGEM, patterns_per_exp=12, sample_size=4),
         "settings": _refused([DataParallel()], learning_rate=learning_rate),
         "data": _refused([DataParallel()], examples=36 + rank()),
+        "versions": _other_versions(),
         "accelerate": _refused([DataParallel(_Fsdp())]),
     }
+
+
+def _other_versions() -> str:
+    """What is said where this process has another torch than the first one."""
+    here = versions()
+    with patch.object(agreement, "versions", lambda: {**here, "torch": f"2.{rank()}"}):
+        return _refused([DataParallel()])
 
 
 class _Fsdp:

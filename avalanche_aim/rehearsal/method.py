@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan
-from .merging import preset as preset_named
-from .rehearsal import REHEARSALS, Rehearsal
-from .rehearsal.memory import RehearsalMemory
+from ..merging import UNCHANGED, IterativeMerging, MergeController, Recorder, RehearsalPlan
+from ..merging import preset as preset_named
+from . import REHEARSALS, Rehearsal
+from .memory import RehearsalMemory
 
 
 class Method:
