@@ -112,8 +112,8 @@ def figure(panels: Mapping[str, Runs]) -> Plot:
     """Return a panel for each comparison: OP of each strategy, with its interval over orders and seeds."""
 
     def draw(figure: Any) -> None:
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (title, runs) in zip(axes, panels.items(), strict=True):
+        for number, (title, runs) in enumerate(panels.items(), 1):
+            axis = figure.add_subplot(rows, columns, number)
             for place, (name, own) in enumerate(reversed(list(runs.items()))):
                 values = list(numbers(own, "OP").values())
                 axis.plot(_limits(values), [place, place], color=look(name).hex, lw=3)
@@ -122,8 +122,10 @@ def figure(panels: Mapping[str, Runs]) -> Plot:
             axis.set_title(title)
             axis.set_xlabel("OP after the last task, in percent")
 
-    most = max(map(len, panels.values()))
-    return Plot("Mean OP of each strategy with its 95 % interval", 430 * len(panels), 90 + 22 * most, draw)
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    height = rows * (90 + 22 * max(map(len, panels.values())))
+    return Plot("Mean OP of each strategy with its 95 % interval", 430 * columns, height, draw)
 
 
 def lines(panels: Mapping[str, Runs], what: str) -> Plot:
