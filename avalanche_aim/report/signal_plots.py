@@ -62,6 +62,18 @@ class Timeline:
         points = ((r.experience, (self.at(r), nan if value is None else float(value))) for r, value in values)
         return [[point for _, point in piece] for _, piece in groupby(points, key=lambda pair: pair[0])]
 
+    @cached_property
+    def intervals(self) -> list[Piece]:
+        """The planned interval, while it was in force; it is not known in an experience without a merge."""
+        pieces: list[Piece] = []
+        for experience, group in groupby(self.history.merges, key=lambda merge: merge.experience):
+            merges, start = list(group), self.starts[experience]
+            ends = [start, *map(self.at, merges), start + self.lengths[experience]]
+            planned = [*(merge.interval for merge in merges), merges[-1].next_interval]
+            pieces += [[(begin, height), (end, height)] for begin, end, height in zip(ends, ends[1:], planned,
+                       strict=False) if height is not None]  # fmt: skip
+        return pieces
+
 
 def signal_plot(result: Result) -> Plot:
     """Return the plot of a run: learning signal and interval with the merges, and losses and activations if monitored.
@@ -71,11 +83,16 @@ def signal_plot(result: Result) -> Plot:
     assert result.history is not None  # callers choose such runs
     line = Timeline(result.history)
     length = sum(line.lengths.values())
+    monitored, planned = bool(line.history.iterations), bool(line.intervals)
+    panels = {
+        **({draw_losses: 3, draw_activations: 1} if monitored else {}),
+        draw_learning: 1,
+        **({draw_interval: 1} if planned else {}),
+    }  # how high each is, beside the others
 
     def draw(figure: Any) -> None:
-        monitored = bool(line.history.iterations)
-        panels = (draw_losses, draw_activations) * monitored + (draw_learning, draw_interval)
-        axes = figure.subplots(len(panels), 1, sharex=True, height_ratios=[3, 1, 1, 1] if monitored else [1, 1])
+        heights = list(panels.values())
+        axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         axes[0].set_xlim(0, length + 1)
         for axis, panel in zip(axes, panels, strict=True):
             panel(axis, line)
@@ -86,7 +103,7 @@ def signal_plot(result: Result) -> Plot:
 
     activations = sum(record.active for record in result.history.iterations)
     words = f"Signals of {result.key}: {result.merges} merges and {activations} activations in {length} iterations."
-    return Plot(words, 920, 560 if result.history.iterations else 300, draw)
+    return Plot(words, 920, 170 + 65 * sum(panels.values()), draw)
 
 
 def draw_losses(axis: "Axes", line: Timeline) -> None:
@@ -133,20 +150,10 @@ def draw_learning(axis: "Axes", line: Timeline) -> None:
 
 
 def draw_interval(axis: "Axes", line: Timeline) -> None:
-    """Draw the planned interval in force, as steps; it is not known in an experience without a merge."""
-    pieces: list[Piece] = []
-    for _, group in groupby(line.history.merges, key=lambda merge: merge.experience):
-        merges = list(group)
-        ends = [line.starts[merges[0].experience], *map(line.at, merges)]
-        ends.append(line.starts[merges[0].experience] + line.lengths[merges[0].experience])
-        planned = [*(merge.interval for merge in merges), merges[-1].next_interval]
-        pieces += [[(begin, height), (end, height)] for begin, end, height in zip(ends, ends[1:], planned, strict=False)
-                   if height is not None]  # fmt: skip
-    _draw(axis, pieces, color=light("purple"), label="planned interval")
-    axis.set_ylim(0, max([1.0, *_heights(pieces)]) * 1.15)
+    """Draw the planned interval in force, as steps."""
+    _draw(axis, line.intervals, color=light("purple"), label="planned interval")
+    axis.set_ylim(0, max([1.0, *_heights(line.intervals)]) * 1.15)
     axis.set_ylabel("planned\ninterval")
-    if not pieces:
-        _say(axis, "none planned")
 
 
 def draw_merges(axis: "Axes", line: Timeline) -> None:

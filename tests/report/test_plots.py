@@ -107,7 +107,15 @@ def test_signals_say_that_a_run_never_merged_and_skip_what_is_not_a_number() -> 
     gaps = [{**record, "historical_loss": None, "threshold": None} for record in records]
     run.history = History.from_dict({"merges": [], "iterations": gaps})
     drawn = signal_plot(run).svg()
-    assert "never merged" in drawn and "none planned" in drawn and "nan" not in drawn
+    assert "never merged" in drawn and "planned" not in drawn and "nan" not in drawn
+
+
+def test_an_interval_is_drawn_only_where_one_is_planned() -> None:
+    run = result("aim")
+    assert run.history is not None
+    unplanned = [replace(merge, interval=None, next_interval=None) for merge in run.history.merges]
+    assert "planned" in signal_plot(run).svg()
+    assert "planned" not in signal_plot(replace(run, history=History(unplanned, []))).svg()
 
 
 def test_a_long_history_is_no_long_page() -> None:
