@@ -114,7 +114,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         :param batch: a list of tensors.
         """
         before = self.rows
-        if world_size() > 1 and self._engine is not None:
+        if self._engine is not None and world_size() > 1:
             self.rows = Rows(len(batch[0]))
             batch = [self.rows.own(field) for field in batch]
         strategy.mbatch = batch

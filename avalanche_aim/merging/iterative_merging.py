@@ -48,6 +48,8 @@ class IterativeMerging:
         self._experiences = self._experience = self._iteration = 0
         needs = controller.needs | set(getattr(rule, "needs", ())) | set(getattr(rehearsal, "needs", ()))
         self._measures_steps = "step_length" in needs
+        if rehearsal is not None:
+            rehearsal.measures_cosine = "rehearsed_cosine" in needs
         self._path = Path("straightness" in needs)
 
     @property
@@ -235,14 +237,16 @@ class IterativeMerging:
             measures["step_length"] = lambda: length(weights, self._step_start)
         if self.rehearsal is not None:
             measures["held_out_loss"] = lambda: self.rehearsal.held_out_loss(engine)
-            measures["rehearsed_cosine"] = lambda: self.rehearsal.rehearsed_cosine
+            if self.rehearsal.measures_cosine:
+                measures["rehearsed_cosine"] = lambda: self.rehearsal.rehearsed_cosine
             measures["gradient_cosine"] = lambda: self.rehearsal.gradient_cosine(engine, weights)
         return {name: partial(_agreed, engine, measure) for name, measure in measures.items()}
 
     def _progress(self, engine: Engine) -> float | None:
-        if not engine.iterations or self._iteration > engine.iterations:  # nobody knows, or it is a part of a task
+        iterations = engine.iterations
+        if not iterations or self._iteration > iterations:  # nobody knows, or it is a part of a task
             return None
-        return self._iteration / engine.iterations
+        return self._iteration / iterations
 
     def _merge(self, engine: Engine, reason: str) -> None:
         weights = self.weights

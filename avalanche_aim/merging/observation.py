@@ -6,6 +6,7 @@ from typing import Any
 
 REMEDIES = {
     "step_length": "a part with needs = ('step_length',)",
+    "rehearsed_cosine": "a rehearsal, and a part with needs = ('rehearsed_cosine',)",
     "progress": "an experience whose number of iterations is known",
 }
 
@@ -13,8 +14,8 @@ REMEDIES = {
 class Observation:
     """One iteration. What costs something is measured when it is asked for, and only once.
 
-    ``historical_loss`` is None at an iteration that is not monitored. ``step_length`` needs a copy of the weights,
-    which is kept only if a part says so: ``needs = ("step_length",)`` in its class.
+    ``historical_loss`` is None at an iteration that is not monitored. ``step_length`` needs a copy of the weights, and
+    ``rehearsed_cosine`` is taken at merges, so both only if a part says so: ``needs = ("step_length",)`` in its class.
 
     :param experience: the experience's number.
     :param iteration: in the experience, from 1.

@@ -40,11 +40,11 @@ def total(parts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     alike: dict[Any, list[Tensor]] = {}
     for part, weight in zip(parts, weights, strict=True):
         alike.setdefault(_shard_groups(weight), []).append(part.to(device))
-    sums = {groups: torch.stack(some).sum(0) for groups, some in alike.items()}
-    for groups, value in sums.items():
+    sums = [torch.stack(some).sum(0) for some in alike.values()]
+    for groups, value in zip(alike, sums, strict=True):
         for group in groups:
             distributed.all_reduce(value, group=group)
-    return torch.stack(list(sums.values())).sum(0)
+    return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
 
 def _shard_groups(weight: Tensor) -> tuple[Any, ...]:

@@ -86,6 +86,8 @@ class Rehearsal:
         self.seed = seed
         self._rows: dict[str, torch.Generator] = {}
         self._noise: dict[str, RandomStream] = {}
+        self.measures_cosine = False
+        """Whether a part needs :attr:`rehearsed_cosine`."""
         self.rehearsed_cosine = 0.0
         """cos(g_task, g_memory) of the first memory batch of the last fine-tuning; 0 before any."""
         self._monitor_limit: int | None = None
@@ -140,7 +142,7 @@ class Rehearsal:
         :param iterations: optimizer steps to take.
         :return: the loss of each step, taken before it, without the penalty.
         """
-        training: list[Tensor | None] | None = [w.grad for w in weights]
+        training: list[Tensor | None] | None = [w.grad for w in weights] if self.measures_cosine else None
 
         def gradients() -> Tensor:
             nonlocal training

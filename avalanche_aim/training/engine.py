@@ -30,12 +30,13 @@ class StrategyEngine:
         self.optimizer: Optimizer = strategy.optimizer
         self.device: torch.device = strategy.device
         self.batch_size: int = strategy.train_mb_size
-        self._step = GradientStep.of(strategy)
+        self._training_step = self._step = GradientStep.of(strategy)
+        self._parallel = DataParallel.of(strategy)
 
     @property
     def at_once(self) -> int | None:
         """The training's micro-batches."""
-        return GradientStep.of(self.strategy).micro_batch_size
+        return self._training_step.micro_batch_size
 
     @property
     def iterations(self) -> int | None:
@@ -58,17 +59,16 @@ class StrategyEngine:
         :param at_once: examples of a micro-batch.
         :raises ValueError: if the strategy cannot pass such a batch, though it does its own.
         """
-        self._step = GradientStep(at_once, scaler=GradientStep.of(self.strategy).scaler)
-        parallel = DataParallel.of(self.strategy)
+        self._step = GradientStep(at_once, scaler=self._training_step.scaler)
         with (
             refused_as(
                 f"AIMMerging cannot take part in {type(self.strategy).__name__}: its forward and criterion do not pass "
                 "a batch of the memory as the data loader gives it"
             ),
-            parallel.passing(self.strategy, batch),
+            self._parallel.passing(self.strategy, batch),
         ):
             self.strategy._unpack_minibatch()
-            return parallel.common(self._step.loss(self.strategy))
+            return self._parallel.common(self._step.loss(self.strategy))
 
     def backward(self, loss: Tensor) -> None:
         """Make the gradients of a loss.

@@ -177,7 +177,8 @@ def _split(batch: Any, size: int, most: int) -> tuple[list[Any], list[Any]]:
     parts = [batch]
     if len(batch[0]) > size:
         parts = [list(part) for part in zip(*(field.split(size) for field in batch), strict=True)]
-    return [[field[-1:] for field in batch]] * (-(-most // size) - len(parts)), parts
+    missing = -(-most // size) - len(parts)
+    return [[field[-1:] for field in batch] for _ in range(missing)], parts
 
 
 def _check_rows(output: Any, rows: int) -> None:

@@ -18,6 +18,7 @@ class GradientAngle(Activations):
 
     STATE = ("cosines", *Activations.STATE)
     monitors = False
+    needs = ("rehearsed_cosine",)
 
     def __init__(self, bound: float = 0.0, window: int = 5) -> None:
         if not -1 <= bound <= 1:
