@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random.mtrand import get_bit_generator, set_bit_generator
 from torch import Tensor, nn
 
 
@@ -40,7 +41,9 @@ class RandomStream:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self._numpy = np.random.MT19937()
         self._state: dict[str, Any] | None = None
+        """Where the others are; None before the first use."""
 
     @contextmanager
     def on(self, device: torch.device) -> Iterator[None]:
@@ -48,7 +51,8 @@ class RandomStream:
 
         :param device: the accelerator whose generator is swapped as well as the CPU's.
         """
-        outer = random_state(device)
+        outer, outer_numpy = random_state(device), get_bit_generator()
+        set_bit_generator(self._numpy)  # reading and writing its numbers would take a quarter of a side pass
         try:
             if self._state is None:
                 # Not torch.manual_seed, which would reseed every accelerator as well.
@@ -59,15 +63,18 @@ class RandomStream:
                 np.random.seed(self.seed % 2**32)
                 random.seed(self.seed)
             else:
-                set_random_state(self._state, device)
+                _set_all_but_numpy(self._state, device)
             yield
         finally:
-            self._state = random_state(device)
+            self._state = _all_but_numpy(device)
+            set_bit_generator(outer_numpy)
             set_random_state(outer, device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, as :func:`kept_random_state` does; nothing before its first use."""
-        return {} if self._state is None else _with_numpy(self._state, torch.from_numpy)
+        if self._state is None:
+            return {}
+        return _with_numpy({**self._state, "numpy": np.random.RandomState(self._numpy).get_state()}, torch.from_numpy)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
@@ -82,7 +89,8 @@ class RandomStream:
                 set_random_state({name: state[name] for name in outer}, cpu)
             finally:
                 set_random_state(outer, cpu)
-        self._state = state or None
+            np.random.RandomState(self._numpy).set_state(state["numpy"])
+        self._state = {name: value for name, value in state.items() if name != "numpy"} or None
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
@@ -90,7 +98,11 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
     :param device: the accelerator whose generator is among them.
     """
-    state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
+    return {"numpy": np.random.get_state(), **_all_but_numpy(device)}
+
+
+def _all_but_numpy(device: torch.device) -> dict[str, Any]:
+    state = {"torch": torch.get_rng_state(), "python": random.getstate()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
     return state
@@ -104,8 +116,12 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
     """
     if not 0 <= state["numpy"][2] <= 624:  # NumPy would read what lies beyond its state
         raise ValueError(f"expected NumPy's place in a state of 624 numbers, got {state['numpy'][2]!r:.80}")
-    torch.set_rng_state(state["torch"])
     np.random.set_state(state["numpy"])
+    _set_all_but_numpy(state, device)
+
+
+def _set_all_but_numpy(state: dict[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

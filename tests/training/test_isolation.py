@@ -35,6 +35,16 @@ def test_the_global_streams_of_torch_numpy_and_python_stay_where_they_were():
     assert global_streams() == before
 
 
+def test_the_second_of_two_normal_numbers_still_comes_from_the_global_stream():
+    np.random.seed(1)
+    pair = np.random.normal(size=2).tolist()
+    np.random.seed(1)
+    first = np.random.normal()
+    with RandomStream(1).on(CPU):
+        np.random.normal()
+    assert [first, np.random.normal()] == pair
+
+
 def test_the_global_streams_stay_where_they_were_after_an_error():
     before = global_streams()
     with pytest.raises(RuntimeError), RandomStream(1).on(CPU):
