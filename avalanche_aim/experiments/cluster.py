@@ -83,7 +83,9 @@ class RayCluster(ExitStack):
         job = ray.put(worker.Job(comparison.configuration, folder, checkpoints, self._place))
         if comparison.configuration.fwt:
             self._measure_alone(comparison, job, keys, bar)
-        calls = {key: (key, comparison.references.get((key.seed, key.order))) for key in keys}
+        turn = comparison.configuration.orders.index  # a worker keeps the stream of its last order
+        calls = {key: (key, comparison.references.get((key.seed, key.order)))
+                 for key in sorted(keys, key=lambda key: turn(key.order))}  # fmt: skip
         sizes = {key: comparison.examples(key) for key in keys}
         elsewhere = set()
         for key, made in self._each(worker.make, job, calls, bar, sizes):

@@ -24,6 +24,9 @@ from .result import Failure, Key, Result
 MARK = ".ray"
 """The name of a file in the folder of results, by whose content workers know that it is the same folder."""
 
+_kept: dict[tuple[Any, str], Comparison] = {}
+"""The comparison of this worker's last run, by its job and order."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -134,12 +137,16 @@ def _take_part(place: Any) -> None:
     there.prepare()
 
 
-@lru_cache(maxsize=1)  # it holds a model
 def _comparison(job: Any, order: str, seed: int) -> Comparison:
-    asked: Job = ray.get(job)
-    _take_part(asked.place)
-    configuration = replace(asked.configuration, orders=(order,), seeds=(seed,))
-    return Comparison(configuration, asked.folder, asked.checkpoints)
+    """The comparison as far as it is of one order, kept for the next run: building its stream takes seconds."""
+    if (job, order) not in _kept:
+        _kept.clear()  # it holds a model
+        asked: Job = ray.get(job)
+        _take_part(asked.place)
+        seeds = dict.fromkeys((seed, *asked.configuration.seeds))  # this one's model is loaded first
+        configuration = replace(asked.configuration, orders=(order,), seeds=tuple(seeds))
+        _kept[job, order] = Comparison(configuration, asked.folder, asked.checkpoints)
+    return _kept[job, order]
 
 
 class _Bar:
