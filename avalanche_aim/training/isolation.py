@@ -186,10 +186,11 @@ def _has_own_mode(kind: Any) -> bool:
 
 
 def _modules(model: nn.Module) -> list[nn.Module]:
-    """All modules, parents first; one that is shared several times. ``modules()`` takes twice as long."""
-    found = [model]
+    """All modules, parents first; one that is shared several times. ``modules()`` takes five times as long."""
+    found: list[Any] = [model]
     for module in found:
-        found.extend(child for child in module.__dict__["_modules"].values() if child is not None)
+        if children := module.__dict__["_modules"]:  # most have none
+            found += [child for child in children.values() if child is not None]
     return found
 
 
@@ -210,7 +211,8 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def kept_buffers(model: nn.Module) -> Iterator[None]:
     """Put every buffer (batch-norm statistics, say) back to its value afterwards."""
-    owners = [(m, name, b) for m in _modules(model) for name, b in m._buffers.items() if b is not None]
+    having = (module for module in _modules(model) if module.__dict__["_buffers"])
+    owners = [(m, name, b) for m in having for name, b in m._buffers.items() if b is not None]
     saved = [buffer.clone() for _, _, buffer in owners]
     try:
         yield
