@@ -1,7 +1,8 @@
 """Two processes on two cores against one on one: the same batches, shared out.
 
 Each process has one thread. A repetition is a start of each, which train the same tasks in turn; the first task warms
-up and is not measured.
+up and is not measured. What the machine itself gives two processes is measured beside it: two that never talk, each of
+which trains what one does, and how many times as much they train together in the same time.
 """
 
 import json
@@ -13,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-from avalanche_aim.distributed import destroy_process_group, init_process_group, is_main_process
+from avalanche_aim.distributed import barrier, destroy_process_group, init_process_group
 from benchmarks.figures import Figure, Options
 
 LIMIT = 1.5
@@ -31,29 +32,35 @@ def figures(options: Options) -> list[Figure]:
     :param options: with what to measure.
     """
     ratios: dict[str, list[float]] = {f"{name}, {clock}": [] for name in STRATEGIES for clock in CLOCKS}
+    ceilings: dict[str, list[float]] = {name: [] for name in ratios if name.endswith("wall time")}
     for _ in range(options.repeats(5, 1)):
-        one, two = (_seconds(options.model, processes) for processes in (1, 2))
+        (one,), (two, _), apart = (_seconds(options.model, *how) for how in ((1,), (2,), (2, "apart")))
         for name, found in ratios.items():
             found += [a / b for a, b in zip(one[name], two[name], strict=True)]
+        for name, found in ceilings.items():
+            found += [a / b + a / c for a, b, c in zip(one[name], *(other[name] for other in apart), strict=True)]
     return [
-        Figure(
-            f"one process / two, {name}, batches of {BATCH_SIZE}",
-            found,
-            LIMIT if name.endswith("wall time") else None,
-            at_least=True,
-        )
-        for name, found in ratios.items()
+        *(
+            Figure(
+                f"one process / two, {name}, batches of {BATCH_SIZE}",
+                found,
+                LIMIT if name in ceilings else None,
+                at_least=True,
+            )
+            for name, found in ratios.items()
+        ),
+        *(Figure(f"what two processes that never talk train / one, {name}", found) for name, found in ceilings.items()),
     ]
 
 
-def _seconds(model: str, processes: int) -> dict[str, list[float]]:
-    """Train in some processes; seconds of each task."""
+def _seconds(model: str, processes: int, *apart: str) -> list[dict[str, list[float]]]:
+    """Train in some processes, together or apart; seconds of each task, for each process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {**os.environ, "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
               "OMP_NUM_THREADS": "1"}  # fmt: skip
-    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.processes", model]
+    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.processes", model, *apart]
     started = [
         subprocess.Popen(program, env={**shared, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE, text=True)
         for rank in map(str, range(processes))
@@ -61,15 +68,18 @@ def _seconds(model: str, processes: int) -> dict[str, list[float]]:
     outputs = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         raise RuntimeError(f"{processes} processes: expected all to end well, got {[p.returncode for p in started]}")
-    found: dict[str, list[float]] = json.loads(outputs[0].splitlines()[-1])
-    return found
+    return [json.loads(output.splitlines()[-1]) for output in outputs]
 
 
-def _train(model: str) -> None:
+def _train(model: str, apart: bool) -> None:
     from benchmarks.workload import Workload
 
     init_process_group()
     work = Workload(Options(model), TASKS + 1, ITERATIONS, batch_size=BATCH_SIZE)
+    if apart:  # they begin together
+        barrier()
+        destroy_process_group()
+        os.environ["WORLD_SIZE"] = "1"
     strategies = {name: work.strategy(name) for name in STRATEGIES}
     seconds: defaultdict[str, list[float]] = defaultdict(list)
     for experience in work.stream:
@@ -78,10 +88,9 @@ def _train(model: str) -> None:
             strategy.train(experience)
             for clock, read in CLOCKS.items():
                 seconds[f"{name}, {clock}"].append(read() - starts[clock])
-    if is_main_process():
-        print(json.dumps({name: found[1:] for name, found in seconds.items()}))
+    print(json.dumps({name: found[1:] for name, found in seconds.items()}))
     destroy_process_group()
 
 
 if __name__ == "__main__":
-    _train(sys.argv[1])
+    _train(sys.argv[1], "apart" in sys.argv[2:])
