@@ -186,7 +186,7 @@ RUN = re.compile(r".*avalanche_aim run (?!.*--tuned)")
 
 
 def _is_slow(place: str, command: str) -> bool:
-    trains = re.search(r"avalanche_aim (run|tune)|python examples/", command)
+    trains = re.search(r"avalanche_aim (run|tune)|examples/", command)
     return place.startswith("docs/measured") or (place.startswith("docs/") and trains is not None)
 
 

@@ -11,6 +11,7 @@ from filelock import FileLock
 from staged import Stage
 
 from avalanche_aim.experiments import Comparison, Configuration, Key, Result, comparison, tuning
+from avalanche_aim.experiments.models import checked_benchmark
 from avalanche_aim.experiments.tuned import Choice, Tuned
 from avalanche_aim.experiments.tuning import Tuning
 
@@ -43,8 +44,25 @@ class Scores:
         return sorted({rate for strategy, rate, _, _ in self.runs if strategy == name})
 
 
+@pytest.fixture(scope="module")
+def read() -> Callable[..., Any]:
+    """Read each benchmark once: a tuning reads the same one for each of its trials."""
+    benchmarks: dict[Any, Any] = {}
+
+    def checked(kind: Any, order: str, stream: str) -> Any:
+        asked = kind.configuration
+        sizes = asked.train_per_task, asked.eval_per_task, asked.max_prompt_tokens
+        key = (order, stream, asked.data, asked.benchmark, *sizes)
+        if key not in benchmarks:
+            benchmarks[key] = checked_benchmark(kind, order, stream)
+        return benchmarks[key]
+
+    return checked
+
+
 @pytest.fixture
-def scores(stage: Stage, monkeypatch: pytest.MonkeyPatch, result_of: Any) -> Scores:
+def scores(stage: Stage, monkeypatch: pytest.MonkeyPatch, result_of: Any, read: Callable[..., Any]) -> Scores:
+    monkeypatch.setattr(comparison, "checked_benchmark", read)
     made = Scores()
     monkeypatch.setattr(comparison, "run", lambda *a, **k: made.run(*a, result_of, **k))
     return made

@@ -1,6 +1,7 @@
 """Tiny random models and their tokenizer, built in memory: for smoke runs and tests, without any download."""
 
 import json
+from functools import cache
 from typing import Any
 
 TINY = {"tiny": "causal", "tiny-t5": "seq2seq"}
@@ -18,8 +19,19 @@ def tiny_tokenizer(kind: str, vocabulary: int = 800) -> Any:
     :param kind: "causal", or "seq2seq" to end texts with the end-of-sequence token as T5 does.
     :param vocabulary: its size.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, processors
     from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer.from_str(_trained(vocabulary))
+    if kind == "seq2seq":
+        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", chat_template=CHAT)
+
+
+@cache
+def _trained(vocabulary: int) -> str:
+    """Train it once in a process: it takes longer than all else of a tiny model. As text, which nobody can change."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     from ..data.layouts import SAMPLE
 
@@ -35,9 +47,8 @@ def tiny_tokenizer(kind: str, vocabulary: int = 800) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator((f"{r['input']} {r['output']}" for r in records), trainer)
-    if kind == "seq2seq":
-        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", chat_template=CHAT)
+    text: str = tokenizer.to_str()
+    return text
 
 
 def tiny_model(kind: str, vocabulary: int, seed: int = 0, **kwargs: Any) -> Any:
