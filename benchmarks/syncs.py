@@ -33,7 +33,7 @@ def figures(options: Options) -> list[Figure]:
     :param options: with what to measure; always a tiny model, since the counts do not depend on its size.
     """
     work = Workload(options, 2, WATCHED_PASSES + 24, options.model if options.is_tiny else "tiny")
-    naive, strategy = work.strategy("naive"), work.strategy("aim", rehearsal={"monitor_every": EVERY})
+    naive, strategy = work.strategy("naive"), work.strategy("aim-paper", rehearsal={"monitor_every": EVERY})
     for one in (naive, strategy):
         one.optimizer = torch.optim.SGD(one.model.parameters(), lr=1e-3)
     added = added_by_aim(naive, strategy, work.stream, first=WATCHED_PASSES)

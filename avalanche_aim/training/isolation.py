@@ -68,7 +68,9 @@ class RandomStream:
         finally:
             self._state = _all_but_numpy(device)
             set_bit_generator(outer_numpy)
-            set_random_state(outer, device)
+            if outer["numpy"][3]:  # the second of a pair of normal numbers, which swapping forgets
+                np.random.set_state(outer["numpy"])
+            _set_all_but_numpy(outer, device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, as :func:`kept_random_state` does; nothing before its first use."""
