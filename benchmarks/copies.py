@@ -151,7 +151,7 @@ def _watched(strategy: Any) -> Iterator[_Peak]:
 
 
 def _strategy(work: Workload, name: str, state: str) -> Any:
-    return work.strategy(name, **({"rehearsal": {"optimizer": state}} if name == "aim" else {}))
+    return work.strategy("aim-paper", rehearsal={"optimizer": state}) if name == "aim" else work.strategy(name)
 
 
 def _moments(work: Workload) -> float:
