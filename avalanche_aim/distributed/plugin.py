@@ -31,9 +31,8 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         accelerator = Accelerator()
         plugins=[DataParallel(accelerator), GradientStep(max_grad_norm=1.0), AIMMergingPlugin()]
 
-    ``train_mb_size``, ``eval_mb_size`` and a ``micro_batch_size`` are per process, as usual in torch: the batch of an
-    iteration is theirs times the processes, which is what ``strategy.train_mb_size`` says during training. Sizes that
-    other plugins are given (``rehearsal={"batch_size": …}``, ``batch_size_mem``) are those of an iteration.
+    ``train_mb_size``, ``eval_mb_size`` and a ``micro_batch_size`` are per process: an iteration's batch is theirs times
+    the processes, as ``strategy.train_mb_size`` says during training. Other plugins' sizes are an iteration's.
 
     In training, plugins see this process's rows, and the loss and gradients of all; after an evaluation's forward pass
     they see all rows. One process trains as without it, launched or not, but for the accelerator's mixed precision.

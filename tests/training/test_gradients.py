@@ -187,14 +187,15 @@ def stream(model: Any, tasks: Any) -> Any:
     return text_benchmark(tasks, model.tokenizer)
 
 
+@pytest.mark.parametrize("beside", ["merging often", "ewc"])
 def test_micro_batches_give_a_language_models_weights(
-    model: Any, stream: Any, strategy_of: Any, without_dropout: Any
+    model: Any, stream: Any, strategy_of: Any, without_dropout: Any, beside: str
 ) -> None:
     def trained(*plugins: Any) -> list[Tensor]:
         torch.manual_seed(0)
         # A model of its own: copies share their frozen weights, which would all become double.
         copy = without_dropout(LanguageModel.from_pretrained("tiny" if model.is_causal else "tiny-t5")).double()
-        strategy = strategy_of(copy, plugins=[*plugins, *BESIDE["merging often"]()])
+        strategy = strategy_of(copy, plugins=[*plugins, *BESIDE[beside]()])
         for experience in stream.train_stream:
             strategy.train(experience)
         return weights(strategy)
