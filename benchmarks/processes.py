@@ -2,7 +2,7 @@
 
 Each process has one thread. A repetition is a start of each, which train the same tasks in turn; the first task warms
 up and is not measured. What the machine itself gives two processes is measured beside it: two that never talk, each of
-which trains what one does, and how many times as much they train together in the same time.
+which trains half of each batch.
 """
 
 import json
@@ -18,49 +18,56 @@ from avalanche_aim.distributed import barrier, destroy_process_group, init_proce
 from benchmarks.figures import Figure, Options
 
 LIMIT = 1.5
-BATCH_SIZE, ITERATIONS, TASKS = 64, 16, 3
+BATCH_SIZES, ITERATIONS, TASKS = (64, 256), 16, 2
 STRATEGIES = ("naive", "aim")
 CLOCKS: dict[str, Callable[[], float]] = {
     "wall time": time.perf_counter,
-    "the first process's processor time": time.process_time,  # says something on a machine that does other things too
+    "processor time": time.process_time,  # says something on a machine that does other things too
 }
 
 
 def figures(options: Options) -> list[Figure]:
-    """Start one process and two in turn.
+    """Start one process and two in turn, for small and for large batches.
 
     :param options: with what to measure.
     """
-    ratios: dict[str, list[float]] = {f"{name}, {clock}": [] for name in STRATEGIES for clock in CLOCKS}
-    ceilings: dict[str, list[float]] = {name: [] for name in ratios if name.endswith("wall time")}
-    for _ in range(options.repeats(5, 1)):
-        (one,), (two, _), apart = (_seconds(options.model, *how) for how in ((1,), (2,), (2, "apart")))
-        for name, found in ratios.items():
-            found += [a / b for a, b in zip(one[name], two[name], strict=True)]
-        for name, found in ceilings.items():
-            found += [a / b + a / c for a, b, c in zip(one[name], *(other[name] for other in apart), strict=True)]
+    return [figure for size in BATCH_SIZES for figure in _measure(options, size)]
+
+
+def _measure(options: Options, size: int) -> list[Figure]:
+    names = [f"{name}, {clock}" for name in STRATEGIES for clock in CLOCKS]
+    together: dict[str, list[float]] = {name: [] for name in names}
+    apart: dict[str, list[float]] = {name: [] for name in names if name.endswith("wall time")}
+    for _ in range(options.repeats(3, 1)):
+        (one,), two, halves = (_seconds(options.model, size, *how) for how in ((1,), (2,), (2, "apart")))
+        for found, by in ((together, two), (apart, halves)):
+            for name, ratios in found.items():
+                ratios += [a / max(b) for a, b in zip(one[name], zip(*(p[name] for p in by), strict=True), strict=True)]
     return [
         *(
             Figure(
-                f"one process / two, {name}, batches of {BATCH_SIZE}",
-                found,
-                LIMIT if name in ceilings else None,
+                f"one process / two, {name}, batches of {size}",
+                ratios,
+                LIMIT if name in apart else None,
                 at_least=True,
             )
-            for name, found in ratios.items()
+            for name, ratios in together.items()
         ),
-        *(Figure(f"what two processes that never talk train / one, {name}", found) for name, found in ceilings.items()),
+        *(
+            Figure(f"one process / two that never talk, {name}, batches of {size}", ratios)
+            for name, ratios in apart.items()
+        ),
     ]
 
 
-def _seconds(model: str, processes: int, *apart: str) -> list[dict[str, list[float]]]:
+def _seconds(model: str, size: int, processes: int, *apart: str) -> list[dict[str, list[float]]]:
     """Train in some processes, together or apart; seconds of each task, for each process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {**os.environ, "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
               "OMP_NUM_THREADS": "1"}  # fmt: skip
-    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.processes", model, *apart]
+    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.processes", model, str(size), *apart]
     started = [
         subprocess.Popen(program, env={**shared, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE, text=True)
         for rank in map(str, range(processes))
@@ -71,11 +78,11 @@ def _seconds(model: str, processes: int, *apart: str) -> list[dict[str, list[flo
     return [json.loads(output.splitlines()[-1]) for output in outputs]
 
 
-def _train(model: str, apart: bool) -> None:
+def _train(model: str, size: int, apart: bool) -> None:
     from benchmarks.workload import Workload
 
     init_process_group()
-    work = Workload(Options(model), TASKS + 1, ITERATIONS, batch_size=BATCH_SIZE)
+    work = Workload(Options(model), TASKS + 1, ITERATIONS, batch_size=size // 2 if apart else size)
     if apart:  # they begin together
         barrier()
         destroy_process_group()
@@ -93,4 +100,4 @@ def _train(model: str, apart: bool) -> None:
 
 
 if __name__ == "__main__":
-    _train(sys.argv[1], "apart" in sys.argv[2:])
+    _train(sys.argv[1], int(sys.argv[2]), "apart" in sys.argv[3:])

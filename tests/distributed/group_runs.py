@@ -70,6 +70,7 @@ def refusals() -> dict[str, str]:
         "settings": _refused([DataParallel()], learning_rate=learning_rate),
         "data": _refused([DataParallel()], examples=36 + rank()),
         "versions": _other_versions(),
+        "rows": _refused([DataParallel(), _OwnOrder()]),
         "accelerate": _refused([DataParallel(_Fsdp())]),
     }
 
@@ -79,6 +80,13 @@ def _other_versions() -> str:
     here = versions()
     with patch.object(agreement, "versions", lambda: {**here, "torch": f"2.{rank()}"}):
         return _refused([DataParallel()])
+
+
+class _OwnOrder(SupervisedPlugin, supports_distributed=True):
+    """Lets each process draw its rows in an order of its own."""
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        torch.manual_seed(rank())
 
 
 class _Fsdp:

@@ -77,6 +77,7 @@ def test_a_comparison_is_shared_out_and_written_once(folder: Path, both: Any) ->
         ("settings", "the same settings on all processes, got others on [1]"),
         ("data", "the same data on all processes, got others on [1]"),
         ("versions", "the same versions on all processes, got others on [1]"),
+        ("rows", "the same rows of a batch on all processes, got others on [1]"),
         ("accelerate", "call shard(model, accelerator)"),
     ],
 )
