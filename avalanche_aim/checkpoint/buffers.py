@@ -22,10 +22,7 @@ PLAIN = (type(None), bool, int, float, str, set, Tensor)
 
 
 class Rows:
-    """Names the rows of a stream by the data set under its experiences, and finds them again.
-
-    :param experiences: of the stream.
-    """
+    """Names the rows of a stream by the data set under its experiences, and finds them again."""
 
     def __init__(self, experiences: Iterable[Any]) -> None:
         self._data = [experience.dataset for experience in experiences]
@@ -36,7 +33,6 @@ class Rows:
     def names(self, data: AvalancheDataset) -> list[tuple[int, int]]:
         """Return the names of the rows of a data set.
 
-        :param data: made of rows of the stream.
         :raises ValueError: if it has others.
         """
         names = [self._name(data, row) for row in range(len(data))]
@@ -47,7 +43,6 @@ class Rows:
     def data(self, names: Sequence[tuple[int, int]]) -> Any:
         """Return the data set of some rows.
 
-        :param names: from :meth:`names`.
         :raises ValueError: if the stream lacks some.
         """
         wanted, parts = set(names), []
@@ -84,10 +79,7 @@ class Rows:
 
 
 def problem_with(buffer: ExemplarsBuffer) -> str | None:
-    """Say why a buffer can't be kept, or None if it can.
-
-    :param buffer: the buffer.
-    """
+    """Say why a buffer can't be kept, or None if it can."""
     if isinstance(buffer, RehearsalMemory) or type(buffer) in NAMED:
         return None
     return (f"{type(buffer).__name__}, whose rows a checkpoint can't name; give it storage_policy="
@@ -95,19 +87,12 @@ def problem_with(buffer: ExemplarsBuffer) -> str | None:
 
 
 def experiences(item: Any) -> Iterable[Any]:
-    """Return the experiences that one call of ``train`` is given.
-
-    :param item: an experience, or a stream of them.
-    """
+    """Return the experiences that one call of ``train`` is given."""
     return [item] if hasattr(item, "dataset") else item
 
 
 def take_memory(memory: RehearsalMemory, rows: Rows) -> dict[str, Any]:
-    """Return the state of a memory.
-
-    :param memory: the memory.
-    :param rows: of the stream.
-    """
+    """Return the state of a memory."""
     return {
         "memory": memory.state_dict(),
         "buffer": rows.names(memory.buffer),
@@ -118,10 +103,7 @@ def take_memory(memory: RehearsalMemory, rows: Rows) -> dict[str, Any]:
 def give_memory(memory: RehearsalMemory, state: dict[str, Any], past: Sequence[Any], rows: Rows) -> None:
     """Restore what :func:`take_memory` returned.
 
-    :param memory: the memory.
-    :param state: the state.
     :param past: what was trained on before: experiences, or streams of them.
-    :param rows: of the stream.
     """
     seen = [experience for item in past for experience in experiences(item)]
     pending = [rows.data(part) for part in state["pending"]]
@@ -129,11 +111,7 @@ def give_memory(memory: RehearsalMemory, state: dict[str, Any], past: Sequence[A
 
 
 def take(buffer: ExemplarsBuffer, rows: Rows) -> dict[str, Any]:
-    """Return the state of one of the :data:`NAMED` buffers.
-
-    :param buffer: the buffer.
-    :param rows: of the stream.
-    """
+    """Return the state of one of the :data:`NAMED` buffers."""
     state = {name: value for name, value in vars(buffer).items() if isinstance(value, PLAIN)}
     if isinstance(buffer, BalancedExemplarsBuffer):
         return {**state, "groups": {key: take(group, rows) for key, group in buffer.buffer_groups.items()}}
@@ -143,9 +121,6 @@ def take(buffer: ExemplarsBuffer, rows: Rows) -> dict[str, Any]:
 def give(buffer: ExemplarsBuffer, state: dict[str, Any], rows: Rows) -> None:
     """Restore what :func:`take` returned.
 
-    :param buffer: the buffer.
-    :param state: the state.
-    :param rows: of the stream.
     :raises ValueError: if it is none of this buffer's.
     """
     if wrong := state.keys() - vars(buffer).keys() - {"groups", "rows"}:

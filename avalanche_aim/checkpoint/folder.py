@@ -106,11 +106,7 @@ class CheckpointFolder:
         return path
 
     def shards(self, experience: int, iteration: int) -> Path:
-        """Return the folder for the sharded tensors of a checkpoint, which are written before it.
-
-        :param experience: that is trained on.
-        :param iteration: how many were done in it.
-        """
+        """Return the folder for the sharded tensors of a checkpoint, which are written before it."""
         return self.path / f"checkpoint-{experience:04d}-{iteration:08d}{SHARDS}"
 
     def newest(self) -> Checkpoint | None:
@@ -156,7 +152,6 @@ class CheckpointFolder:
 def write(path: Path, state: dict[str, Any]) -> None:
     """Write a file that :func:`read` reads; it appears under its name only once it is whole on the disk.
 
-    :param path: the file.
     :param state: None, booleans, numbers, text and tensors, in dicts, lists, tuples and sets.
     :raises TypeError: for a state with anything else; the message says where it is.
     :raises OSError: where it can't be written; nothing is left of it then.
@@ -170,8 +165,6 @@ def write(path: Path, state: dict[str, Any]) -> None:
 def plain(value: Any, place: str = "") -> Any:
     """Copy a state, down to what ``torch.load(weights_only=True)`` reads.
 
-    :param value: the state.
-    :param place: where it is, for the message.
     :raises TypeError: for anything that a checkpoint doesn't hold.
     """
     if value is None or isinstance(value, bool):
@@ -203,7 +196,6 @@ def _load(content: bytes, device: torch.device) -> Any:
 def read(path: Path) -> Checkpoint:
     """Read a file of :func:`write`.
 
-    :param path: the file.
     :raises Damaged: for any other file, or a damaged one.
     :raises ValueError: for one of another version of this library.
     """

@@ -13,7 +13,6 @@ from .state import frozen_weights
 def identity(strategy: Any, stream: Sequence[Any], about: Mapping[str, Any], skipped: Sequence[Any]) -> dict[str, Any]:
     """Return what must be the same when a run is resumed, as plain data; of a strategy that has not been trained yet.
 
-    :param strategy: the training strategy.
     :param stream: what it is trained on in turn: experiences, or streams of them.
     :param about: what the user wants to be the same besides.
     :param skipped: plugins that do not count.
@@ -34,12 +33,7 @@ def identity(strategy: Any, stream: Sequence[Any], about: Mapping[str, Any], ski
 
 
 def differences(saved: Any, now: Any, name: str = "") -> Iterator[str]:
-    """Yield in what two runs differ.
-
-    :param saved: the identity in the checkpoint.
-    :param now: the one of the run that is to resume.
-    :param name: of the part that is compared.
-    """
+    """Yield in what two runs differ."""
     if isinstance(saved, Mapping) and isinstance(now, Mapping):
         for key in {**saved, **now}:
             yield from differences(saved.get(key), now.get(key), f"{name}.{key}".removeprefix("."))
@@ -50,8 +44,6 @@ def differences(saved: Any, now: Any, name: str = "") -> Iterator[str]:
 def refuse_another_run(found: Sequence[str], folder: Any) -> None:
     """Refuse to resume another run.
 
-    :param found: the :func:`differences`.
-    :param folder: of the checkpoints.
     :raises ValueError: if there are any; the message says which.
     """
     if found:

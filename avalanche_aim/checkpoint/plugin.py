@@ -145,11 +145,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                 self._evaluated.append(place)
 
     def batches(self, strategy: Any, loader: "_SavingLoader") -> Iterator[Any]:
-        """Yield an epoch's batches, or what is left of it. A checkpoint is what is there right before one is used.
-
-        :param strategy: the training strategy.
-        :param loader: its loader.
-        """
+        """Yield an epoch's batches, or what is left of it. A checkpoint is what is there right before one is used."""
         epoch, origin = strategy.clock.train_exp_epochs, self._from
         state = None if origin is None else origin.state(strategy.device)
         if state is not None and epoch < state["epoch"]:
@@ -297,10 +293,7 @@ class _SavingLoader(OrderedLoader):
 
 
 def problem_with_strategy(strategy: Any) -> str | None:
-    """Say why a strategy can't be saved and resumed, or None if it can.
-
-    :param strategy: the strategy, with all its plugins.
-    """
+    """Say why a strategy can't be saved and resumed, or None if it can."""
     others = [plugin for plugin in strategy.plugins if not isinstance(plugin, CheckpointPlugin)]
     return training.problem_with(strategy, others)
 

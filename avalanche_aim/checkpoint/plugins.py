@@ -31,18 +31,12 @@ KNOWN: dict[type, tuple[str, ...]] = {
 
 
 def has_own_state(part: Any) -> bool:
-    """Say whether a part can return and restore its state.
-
-    :param part: a plugin, a metric or a strategy.
-    """
+    """Say whether a part can return and restore its state."""
     return callable(getattr(part, "state_dict", None)) and callable(getattr(part, "load_state_dict", None))
 
 
 def problem_with(plugin: Any) -> str | None:
-    """Say why the state of a plugin can't be kept, or None if it can.
-
-    :param plugin: the plugin.
-    """
+    """Say why the state of a plugin can't be kept, or None if it can."""
     for buffer in memories([plugin]):
         if problem := buffers.problem_with(buffer):
             return f"{type(plugin).__name__} rehearses from {problem}"
@@ -53,19 +47,13 @@ def problem_with(plugin: Any) -> str | None:
 
 
 def memories(plugins: Iterable[Any]) -> list[ExemplarsBuffer]:
-    """Return the rehearsal buffers of plugins, each once.
-
-    :param plugins: the plugins.
-    """
+    """Return the rehearsal buffers of plugins, each once."""
     found = [value for plugin in plugins for value in vars(plugin).values() if isinstance(value, ExemplarsBuffer)]
     return list({id(buffer): buffer for buffer in found}.values())
 
 
 def take(plugin: Any) -> Any:
-    """Return the state of a plugin that :func:`problem_with` has nothing against.
-
-    :param plugin: the plugin.
-    """
+    """Return the state of a plugin that :func:`problem_with` has nothing against."""
     if has_own_state(plugin):
         return plugin.state_dict()
     if isinstance(plugin, EvaluationPlugin):
@@ -76,8 +64,6 @@ def take(plugin: Any) -> Any:
 def give(plugin: Any, state: Any, model: nn.Module) -> None:
     """Restore what :func:`take` returned.
 
-    :param plugin: the plugin.
-    :param state: the state.
     :param model: the strategy's, of which copies are made where a plugin keeps one.
     """
     if has_own_state(plugin):

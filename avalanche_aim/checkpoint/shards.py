@@ -22,7 +22,6 @@ _ALLOWED = ("torch.serialization._get_layout", "pathlib.PosixPath", "collections
 def split(state: Any) -> tuple[Any, dict[str, Tensor]]:
     """Take the sharded tensors out of a state.
 
-    :param state: the state.
     :return: the state with marks in their place, and the tensors by the marks' names.
     """
     shards: dict[str, Tensor] = {}
@@ -40,8 +39,6 @@ def split(state: Any) -> tuple[Any, dict[str, Tensor]]:
 def save(shards: dict[str, Tensor], folder: Path) -> None:
     """Write sharded tensors, each process its own shards; all processes have to call it.
 
-    :param shards: from :func:`split`.
-    :param folder: of the shards.
     :raises OSError: on every process, where one of them can't write.
     """
     from torch.distributed import checkpoint
@@ -54,18 +51,13 @@ def save(shards: dict[str, Tensor], folder: Path) -> None:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Return the files of a folder of shards, and their bytes.
-
-    :param folder: the folder, which may not be there.
-    """
+    """Return the files of a folder of shards, and their bytes."""
     return {path.name: path.stat().st_size for path in folder.glob("*") if path.is_file()} if folder.is_dir() else {}
 
 
 def joined(state: Any, folder: Path, model: nn.Module) -> Any:
     """Put the sharded tensors back into a state, as the model is sharded now, or whole where it is whole.
 
-    :param state: from :func:`split`.
-    :param folder: of the shards.
     :param model: the model; all processes that share it have to call this.
     :raises ValueError: for a state of whole weights beside a model that is sharded.
     """

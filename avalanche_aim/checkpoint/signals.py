@@ -24,11 +24,7 @@ class Terminated(SystemExit):
 
 
 def ended(number: int, where: str) -> BaseException:
-    """Return what to raise once the checkpoint is written.
-
-    :param number: of the signal.
-    :param where: training stands.
-    """
+    """Return what to raise once the checkpoint is written."""
     if number == signal.SIGTERM:
         return Terminated(f"terminated at {where}; the same command resumes there")
     return KeyboardInterrupt(f"interrupted at {where}; the same command resumes there")

@@ -25,11 +25,7 @@ _TEMPLATE = frozenset((
 
 
 def problem_with(strategy: Any, with_plugins: Iterable[Any]) -> str | None:
-    """Say why a strategy can't be resumed, or None if it can.
-
-    :param strategy: the training strategy.
-    :param with_plugins: those of its plugins that count.
-    """
+    """Say why a strategy can't be resumed, or None if it can."""
     kept = sorted(vars(strategy).keys() - _TEMPLATE - ({"dataset"} if type(strategy) is Cumulative else set()))
     if kept and not plugins.has_own_state(strategy):
         return (f"the strategy {type(strategy).__name__} keeps what a checkpoint doesn't know ({', '.join(kept)}); "
@@ -38,11 +34,7 @@ def problem_with(strategy: Any, with_plugins: Iterable[Any]) -> str | None:
 
 
 def accumulate(strategy: Any, past: Sequence[Any]) -> None:
-    """Give a cumulative strategy the data that it had seen.
-
-    :param strategy: the training strategy; another kind is left as it is.
-    :param past: the experiences that were trained on before.
-    """
+    """Give a cumulative strategy the data that it had seen."""
     if type(strategy) is Cumulative and past:
         strategy.dataset = concat_datasets([experience.dataset for experience in past])
 
@@ -50,9 +42,7 @@ def accumulate(strategy: Any, past: Sequence[Any]) -> None:
 def take(strategy: Any, left_out: frozenset[str], rows: Rows, skipped: Sequence[Any]) -> dict[str, Any]:
     """Return the state of a strategy between two iterations.
 
-    :param strategy: the training strategy.
     :param left_out: names of frozen weights that training has never changed.
-    :param rows: of the stream.
     :param skipped: plugins without state here.
     """
     kept = [plugin for plugin in strategy.plugins if plugin not in skipped]
@@ -74,10 +64,6 @@ def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], rows: Row
     """Restore what :func:`take` returned.
 
     :param strategy: the training strategy, whose model is adapted to the current experience.
-    :param state: the state.
-    :param past: the experiences that were trained on before.
-    :param rows: of the stream.
-    :param skipped: plugins without state here.
     :raises ValueError: if the state does not fit the strategy.
     """
     _give_model(strategy.model, state["model"])
@@ -101,10 +87,7 @@ def give(strategy: Any, state: Mapping[str, Any], past: Sequence[Any], rows: Row
 
 
 def rehearsal_memories(strategy: Any) -> list[RehearsalMemory]:
-    """Return the memories of a strategy's plugins, each once.
-
-    :param strategy: the training strategy.
-    """
+    """Return the memories of a strategy's plugins, each once."""
     return [memory for memory in plugins.memories(strategy.plugins) if isinstance(memory, RehearsalMemory)]
 
 
@@ -113,17 +96,13 @@ def _named(strategy: Any) -> list[ExemplarsBuffer]:
 
 
 def frozen_weights(model: nn.Module) -> frozenset[str]:
-    """Return the names of a model's frozen weights.
-
-    :param model: the model.
-    """
+    """Return the names of a model's frozen weights."""
     return frozenset(name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad)
 
 
 def model_tensors(model: nn.Module, left_out: frozenset[str]) -> dict[str, Tensor]:
     """Return a model's weights and persistent buffers by name.
 
-    :param model: the model.
     :param left_out: frozen weights to leave out as long as they are frozen.
     """
     left_out = left_out & frozen_weights(model)

@@ -81,8 +81,6 @@ class SelfWrittenMemory:
     def check(self, model: Any, experience: Any) -> None:
         """Refuse what could not be written, before it is trained on.
 
-        :param model: the model.
-        :param experience: that will be trained on.
         :raises ValueError: for a model that writes no texts, and a task without closed labels.
         """
         if not isinstance(model, LanguageModel) or not model.is_causal:

@@ -12,8 +12,6 @@ _ROLES = {"human": "user", "gpt": "assistant"}
 def chat_example(where: Path | str, row: int, messages: Any, tokenizer: Any) -> TextExample:
     """Make an example of a chat that ends with what the assistant says.
 
-    :param where: the file or task, for error messages.
-    :param row: the record's number in it, from 0.
     :param messages: a list of ``{"role", "content"}``, or of ``{"from", "value"}``.
     :param tokenizer: the model's, whose chat template is used.
     :raises ValueError: for anything else, or without a chat template.

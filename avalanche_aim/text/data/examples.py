@@ -36,8 +36,6 @@ def examples_of(
 ) -> tuple[tuple[TextExample, ...], set[str]]:
     """Make examples of records.
 
-    :param where: where they are from.
-    :param records: the records, at least one.
     :param settings: of the task; without columns the records' own fields are looked at.
     :param tokenizer: the model's, which only chats need.
     :return: the examples, and the fields that hold something and were not used, unless the columns were given.
@@ -69,10 +67,6 @@ def examples_of(
 def field(where: Place, row: int, record: dict[str, Any], name: str) -> Any:
     """Return a field of a record.
 
-    :param where: where it is from.
-    :param row: its number there, from 0.
-    :param record: the record.
-    :param name: of the field.
     :raises ValueError: if it is missing.
     """
     if name not in record:
@@ -84,14 +78,7 @@ def field(where: Place, row: int, record: dict[str, Any], name: str) -> Any:
 
 
 def check_characters(where: Place, row: int, name: str, text: str) -> None:
-    """Refuse half a character, such as a text cut inside an emoji leaves: no tokenizer takes it.
-
-    :param where: where the text is from.
-    :param row: its record's number there, from 0.
-    :param name: of its field.
-    :param text: the text.
-    :raises ValueError: if it has one.
-    """
+    """Refuse half a character, such as a text cut inside an emoji leaves: no tokenizer takes it."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

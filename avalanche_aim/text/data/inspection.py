@@ -58,9 +58,6 @@ class TaskReport:
 class Inspection:
     """What :func:`inspect_folder` found.
 
-    :param folder: the folder.
-    :param layout: its layout's name.
-    :param tasks: its tasks.
     :param traps: what is readable, and not what one would expect.
     :param notes: what to know before comparing scores with published ones or with another layout's.
     :param errors: what cannot be trained on: a task that cannot be read, or a label that is not the task's.
@@ -86,10 +83,7 @@ def inspect_folder(
     Unlike :func:`~avalanche_aim.text.data.layouts.read_tasks`, whose arguments it takes, it goes on after a task that
     cannot be read.
 
-    :param folder: the folder, in any layout.
     :param tokenizer: a Hugging Face tokenizer to count tokens with, or None.
-    :param columns: the records' fields.
-    :param task_settings: what is to hold of tasks.
     :raises FileNotFoundError: if it is no folder or in no known layout.
     :raises ValueError: if two of its files are one task.
     """
@@ -171,10 +165,7 @@ def _notes(source: Source, tasks: dict[str, TextTask]) -> list[str]:
 
 
 def table(inspection: Inspection) -> str:
-    """Render an inspection for people.
-
-    :param inspection: what was found.
-    """
+    """Render an inspection for people."""
     unit = "tokens" if any("tokens" in t.splits["train"].lengths for t in inspection.tasks) else "words"
     lines = [f"{inspection.folder}: {inspection.layout} layout, {len(inspection.tasks)} tasks", ""]
     rows: list[tuple[str, ...]] = [("task", "split", "rows", "labels", f"prompt {unit}", f"answer {unit}", "metric")]

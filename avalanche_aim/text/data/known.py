@@ -35,21 +35,12 @@ class KnownTask:
 
 
 def known_task(name: str) -> KnownTask | None:
-    """Look a task up.
-
-    :param name: its name, in any spelling.
-    :return: what is known of it, or None.
-    """
+    """Look a task up."""
     return KNOWN_TASKS.get(canonical(name))
 
 
 def labels_as_used(name: str, listed: Sequence[str], used: Set[str]) -> tuple[str, ...]:
-    """Return the labels of a list, as the records call them where a published list calls them otherwise (SAPT's QQP).
-
-    :param name: the task's name.
-    :param listed: its list.
-    :param used: the answers of its records.
-    """
+    """Return listed labels as the records call them, where a published list calls them otherwise (SAPT's QQP)."""
     known = known_task(name)
     for one, other in permutations(known.labels if known else (), 2):
         if set(listed) == set(one) and used and used - {"", *PLACEHOLDERS} <= set(other):
@@ -70,10 +61,7 @@ QUESTIONS = {
 
 
 def kind_of_question(instruction: str) -> str | None:
-    """Return the kind of task whose published question an instruction begins with, or None.
-
-    :param instruction: what the rows of a task have in common.
-    """
+    """Return the kind of task whose published question an instruction begins with, or None."""
     return next((kind for kind, question in QUESTIONS.items() if instruction.startswith(question)), None)
 
 

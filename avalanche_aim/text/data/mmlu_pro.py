@@ -28,10 +28,7 @@ LETTERS = tuple(string.ascii_uppercase[:10])
 
 
 def is_domain(name: str) -> bool:
-    """Say whether a task is a domain of MMLU-Pro.
-
-    :param name: its name in any spelling.
-    """
+    """Say whether a task is a domain of MMLU-Pro."""
     return canonical(name) in {canonical(domain) for domain in DOMAINS}
 
 
@@ -40,9 +37,6 @@ def domain_records(rows: Iterable[Mapping[str, Any]], where: Any, seed: int = 0)
 
     Which rows go where does not depend on the order in which they come.
 
-    :param rows: the test rows.
-    :param where: where they are from, for error messages.
-    :param seed: of the hash.
     :return: domain → "train", "dev" and "test" → records.
     :raises ValueError: for a row that is something else; the message names it.
     """

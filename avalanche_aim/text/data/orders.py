@@ -69,8 +69,6 @@ def canonical(name: str) -> str:
 
     ``SST-2``, ``sst-2`` and ``sst2`` are one task, as are ``BoolQ`` and ``BoolQA``; a Natural-Instructions name
     counts by its number (``task363_sst2_polarity_classification`` is ``task363``).
-
-    :param name: a task's name in any spelling.
     """
     numbered = re.match(r"task(\d+)(?:_|$)|(\d+)$", name.lower())
     if numbered:

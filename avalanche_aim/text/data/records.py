@@ -10,7 +10,6 @@ from .examples import check_characters
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
-    :param path: the file.
     :raises ValueError: for a file that is not UTF-8 or not JSON.
     """
     return _parse(path, read_text(path), first_line=1)
@@ -19,7 +18,6 @@ def read_json(path: Path) -> Any:
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read a JSON file of records: a list of objects, or in a ``.jsonl`` file one object a line.
 
-    :param path: the file.
     :return: the records, at least one.
     :raises ValueError: for a file that is anything else, or empty.
     """
@@ -40,8 +38,6 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 def checked_records(path: Path | str, content: list[Any]) -> list[dict[str, Any]]:
     """Check that a list holds objects, at least one.
 
-    :param path: the file or task, for the message.
-    :param content: the list.
     :raises ValueError: if not.
     """
     if not content:
@@ -56,7 +52,6 @@ def checked_records(path: Path | str, content: list[Any]) -> list[dict[str, Any]
 def read_labels(path: Path) -> tuple[str, ...]:
     """Read a ``labels.json``.
 
-    :param path: the file.
     :raises ValueError: if it is not a list of different texts.
     """
     labels = read_json(path)
@@ -72,7 +67,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def read_text(path: Path) -> str:
     """Read a text file.
 
-    :param path: the file.
     :raises ValueError: for one that is empty or not UTF-8.
     :raises OSError: for one that can't be read.
     """

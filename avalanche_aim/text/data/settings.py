@@ -38,7 +38,6 @@ class Columns:
 
         :param given: ``{"prompt": "text", "answer": "label"}``, the prompt a field or a list of them, or
             ``{"messages": "chat"}``.
-        :param source: where it comes from, for error messages.
         :raises ValueError: for anything else.
         """
         if isinstance(given, cls):
@@ -86,7 +85,6 @@ class TaskSettings:
 
         :param given: any of ``kind``, ``labels`` (a list, or a mapping from the records' answers to labels),
             ``metric``, ``instruction`` and ``columns``.
-        :param source: where it comes from, for error messages.
         :raises ValueError: for another name, or a value out of range.
         """
         if isinstance(given, cls):
@@ -126,10 +124,7 @@ class TaskSettings:
         return {name: value for name, value in values.items() if value is not None}
 
     def over(self, other: "TaskSettings") -> "TaskSettings":
-        """Return these settings, completed by others.
-
-        :param other: what holds where these say nothing.
-        """
+        """Return these settings, completed by others."""
         kind = {name: getattr(self if self.kind else other, name) for name in ("kind", "labels", "renamed")}
         rest = {name: getattr(self, name) or getattr(other, name) for name in ("metric", "instruction", "columns")}
         return replace(self, **kind, **rest)
@@ -139,7 +134,6 @@ def read_settings(given: Any, source: str = "task_settings") -> dict[str, TaskSe
     """Read the settings of tasks, by canonical name.
 
     :param given: a mapping by task, a YAML file with one, or None.
-    :param source: where it comes from, for error messages.
     :raises ValueError: for anything else, or a task that is named twice.
     :raises OSError: for a file that can't be read.
     """
@@ -163,7 +157,6 @@ def read_settings(given: Any, source: str = "task_settings") -> dict[str, TaskSe
 def settings_beside(folders: Iterable[Path]) -> tuple[dict[str, TaskSettings], Path | None]:
     """Read the ``tasks.yaml`` of a folder.
 
-    :param folders: where it may be.
     :return: the settings, none if there is no such file; and the file.
     :raises ValueError: for two of them, and as :func:`read_settings`.
     """

@@ -19,8 +19,6 @@ def records_of(source: Any, where: Path | str) -> list[dict[str, Any]]:
 
     Numbers of a typed table become text, as in a CSV file; class numbers of a Hugging Face data set become names.
 
-    :param source: a file, or an object that holds rows.
-    :param where: what to call it in error messages.
     :raises ValueError: for anything else, or a source without records.
     :raises ImportError: for a Parquet file without pyarrow.
     """

@@ -135,7 +135,6 @@ def closed_labels(examples: Iterable[TextExample], limit: int = 100) -> tuple[st
     A task counts as closed when its answers are few and repeat: at most ``limit`` of them, and at least four
     examples an answer on average.
 
-    :param examples: the training examples.
     :param limit: the largest label set.
     :return: the labels, sorted, or None for open generation.
     """
@@ -147,11 +146,7 @@ def closed_labels(examples: Iterable[TextExample], limit: int = 100) -> tuple[st
 
 
 def metric_of(name: str, labels: Sequence[str] | None) -> str:
-    """Return how a task is scored: as published where it is known, else by the kind of its answers.
-
-    :param name: the task's name.
-    :param labels: its closed set of answers, or None.
-    """
+    """Return how a task is scored: as published where it is known, else by the kind of its answers."""
     known = known_task(name)
     return known.metric if known else "rouge_l" if labels is None else "exact_match"
 

@@ -20,19 +20,11 @@ def choice_prompt(kind: str, options: Sequence[str], text: str) -> str:
     """Word a classification example as a prompt.
 
     The form is that of the AIMMerging files: the instruction with the options on the first line, the text, the cue.
-
-    :param kind: a key of :data:`INSTRUCTIONS`.
-    :param options: the labels, in the order in which they are listed.
-    :param text: the example's text; it stays as it is.
     """
     return f"{INSTRUCTIONS[kind]} Choose one of the options: {', '.join(options)}.\n{text}\nAnswer:"
 
 
 def definition_prompt(definition: str, text: str) -> str:
-    """Word a Natural-Instructions example as a prompt, in the form of the AIMMerging SuperNI files.
-
-    :param definition: the task's definition; an empty one is left out.
-    :param text: the instance's input; it stays as it is.
-    """
+    """Word a Natural-Instructions example as a prompt, in the form of the AIMMerging SuperNI files."""
     instruction = f"[INS] {definition}\n " if definition.strip() else ""
     return f"{instruction}[IN] {text}\n [OUT] "

@@ -56,7 +56,6 @@ class Trap:
 def find_traps(task: TextTask, tasks: Sequence[TextTask] = (), instructed: bool = True) -> list[Trap]:
     """Find the known traps of a task.
 
-    :param task: the task.
     :param tasks: the tasks it is read with, to find instructions that belong to another one.
     :param instructed: False if its source carries no instructions and a template of ours stands in.
     """

@@ -36,7 +36,6 @@ def add_lora(backbone: Any, lora: Any) -> Any:
     Where the settings name no target modules, they are those of peft's table for this kind of model, or all linear
     layers.
 
-    :param backbone: a Transformers model.
     :param lora: True, a dict of changes to :data:`LORA`, or a ``peft.LoraConfig``.
     :raises TypeError: for anything else.
     :raises ValueError: for settings that can't be honoured, or layers that the model does not have.
@@ -73,7 +72,6 @@ def add_lora(backbone: Any, lora: Any) -> Any:
 def check_settings(config: Any) -> None:
     """Refuse settings of ``peft`` that would be accepted and ignored.
 
-    :param config: a ``PeftConfig``.
     :raises ValueError: with the reason.
     """
     kind = getattr(config.peft_type, "value", str(config.peft_type))
@@ -99,18 +97,13 @@ def check_settings(config: Any) -> None:
 
 
 def is_adapter_weight(name: str) -> bool:
-    """Whether a weight of a ``PeftModel`` is an adapter's.
-
-    :param name: of the weight.
-    """
+    """Whether a weight of a ``PeftModel`` is an adapter's."""
     return ".lora_" in name or ".modules_to_save." in name
 
 
 def save_adapters(backbone: Any, folder: Path, base: str | None, revision: str | None, **given: Any) -> None:
     """Save all adapters, each as peft does: "default" in the folder, others in folders by their names.
 
-    :param backbone: the ``PeftModel``.
-    :param folder: where to.
     :param base: what others know the base model by, or None to leave the name that it has.
     :param revision: of the base model.
     :param given: to ``save_pretrained``: the adapters' weights, where they are sharded.
@@ -133,7 +126,6 @@ def save_adapters(backbone: Any, folder: Path, base: str | None, revision: str |
 def load_adapters(backbone: Any, folder: Path) -> Any:
     """Wrap a base model with all adapters of a folder, active and trainable as they were.
 
-    :param backbone: the base model.
     :param folder: as :func:`save_adapters` wrote it, or ``peft``.
     """
     from peft import PeftConfig, PeftModel
@@ -156,10 +148,7 @@ def load_adapters(backbone: Any, folder: Path) -> Any:
 
 
 def adapter_folders(folder: Path) -> dict[str, Path]:
-    """Return where the adapters of a folder lie, by name; none where it holds none.
-
-    :param folder: the folder.
-    """
+    """Return where the adapters of a folder lie, by name; none where it holds none."""
     root = {"default": folder} if (folder / CONFIG).is_file() else {}
     if not root and (folder / "config.json").is_file():  # a whole model
         return {}

@@ -23,7 +23,6 @@ def compile_layers(model: nn.Module, device: torch.device) -> None:
     work (no C++ compiler, no Triton) a warning says so, and the layers stay as they are: the same results, slower.
 
     :param model: the model, changed in place; parameters keep their names. Copies of it are not compiled.
-    :param device: where it runs.
     """
     if (problem := compiler_problem(device.type)) is not None:
         warnings.warn(f"the model runs uncompiled: {problem}", stacklevel=2)
@@ -43,7 +42,6 @@ def uncompiled() -> AbstractContextManager[Any]:
 def layers_of(model: nn.Module) -> list[nn.Module]:
     """Return the layers that a Transformers model repeats.
 
-    :param model: the model.
     :raises ValueError: where Transformers does not mark any.
     """
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -58,10 +56,7 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
 
 @functools.cache
 def compiler_problem(device: str) -> str | None:
-    """Say why nothing can be compiled for a kind of device, or None.
-
-    :param device: "cpu", "cuda", …
-    """
+    """Say why nothing can be compiled for a kind of device, or None."""
     one = torch.ones(8, device=device, requires_grad=True)
     try:
         torch.compile(_trial, **HOW)(one).backward()

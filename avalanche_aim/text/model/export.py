@@ -32,11 +32,7 @@ class Base:
 
     @classmethod
     def named(cls, name: str, revision: str | None = None) -> "Base":
-        """Return the base model of a name as the user gave it.
-
-        :param name: a Hugging Face id or a folder.
-        :param revision: see the class.
-        """
+        """Return the base model of a name as the user gave it."""
         folder = Path(name).expanduser()
         return cls(str(folder.resolve()) if folder.is_dir() else name, revision)
 

@@ -18,10 +18,7 @@ SAMPLES = 64
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """Return a SHA-256 of everything that decides how a tokenizer splits a text.
-
-    :param tokenizer: a Hugging Face tokenizer, fast or slow.
-    """
+    """Return a SHA-256 of everything that decides how a tokenizer splits a text."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         content = {"vocabulary": tokenizer.get_vocab(), "kind": type(tokenizer).__name__}
@@ -38,8 +35,6 @@ def model_fingerprint(model: Any) -> dict[str, str]:
     """Return SHA-256s of the weights that training starts from, of the frozen ones, and of the configuration.
 
     The trainable weights count in full, the frozen ones by name, shape, dtype and a sample of values.
-
-    :param model: a :class:`~avalanche_aim.text.LanguageModel`.
     """
     trainable, frozen = hashlib.sha256(), hashlib.sha256()
     for name, weight in sorted(model.backbone.named_parameters()):
@@ -50,10 +45,7 @@ def model_fingerprint(model: Any) -> dict[str, str]:
 
 
 def structure_fingerprint(model: Any) -> str:
-    """Return a SHA-256 of all that decides how a model computes, but for its weights' values.
-
-    :param model: a :class:`~avalanche_aim.text.LanguageModel`.
-    """
+    """Return a SHA-256 of all that decides how a model computes, but for its weights' values."""
     inner = model.language_model
     weights = [f"{name} {tuple(weight.shape)} {weight.dtype}" for name, weight in model.backbone.named_parameters()]
     attention = getattr(inner.config, "_attn_implementation", None)

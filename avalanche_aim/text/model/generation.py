@@ -39,10 +39,7 @@ def generate(model: Any, x: Tensor, max_new_tokens: int = MAX_NEW_TOKENS) -> lis
 
 
 def answer(model: Any, prompts: str | Sequence[str], max_new_tokens: int, max_prompt_tokens: int) -> Any:
-    """Answer texts; see :meth:`~avalanche_aim.LanguageModel.generate`.
-
-    :param model: a :class:`~avalanche_aim.LanguageModel`.
-    """
+    """Answer texts; see :meth:`~avalanche_aim.LanguageModel.generate`."""
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(f"prompts: expected a text or several, got {prompts!r:.200}")
@@ -56,11 +53,7 @@ def answer(model: Any, prompts: str | Sequence[str], max_new_tokens: int, max_pr
 def greedy(model: Any, tokenizer: Any, batch: Batch, way: Way, max_new_tokens: int) -> list[list[int]]:
     """Generate the most probable tokens after each prompt, up to the end of the sequence.
 
-    :param model: a Hugging Face model.
-    :param tokenizer: its tokenizer.
-    :param batch: the prompts.
     :param way: all at once with padding on the left, or prompts of one length at a time (RIGHT), or each by itself.
-    :param max_new_tokens: tokens after which an answer is cut.
     """
     if way in (Way.RIGHT, Way.ALONE):
         lengths = batch.prompt_mask.sum(1)
@@ -79,11 +72,7 @@ def greedy(model: Any, tokenizer: Any, batch: Batch, way: Way, max_new_tokens: i
 
 
 def up_to_end(answer: list[int], tokenizer: Any) -> list[int]:
-    """Cut what follows the end of the sequence.
-
-    :param answer: tokens.
-    :param tokenizer: whose end-of-sequence token it is.
-    """
+    """Cut what follows the end of the sequence."""
     end = tokenizer.eos_token_id
     return answer[: answer.index(end) + 1] if end in answer else answer
 
@@ -91,7 +80,6 @@ def up_to_end(answer: list[int], tokenizer: Any) -> list[int]:
 def decode(model: Any, answers: Any) -> list[str]:
     """Return answers as text, without special tokens, stripped.
 
-    :param model: whose tokenizer decodes.
     :param answers: their tokens: a tensor of shape (B, A) padded with special tokens, or a list of each.
     """
     if not len(answers):
@@ -106,10 +94,6 @@ def plain_generation(model: Any, tokenizer: Any, max_new_tokens: int) -> Iterato
 
     Transformers fills what the settings leave open from the model's ``generation_config`` (a repetition penalty,
     say), so that has to be a plain one meanwhile.
-
-    :param model: a Hugging Face model.
-    :param tokenizer: its tokenizer.
-    :param max_new_tokens: tokens after which an answer is cut.
     """
     from transformers import GenerationConfig
 

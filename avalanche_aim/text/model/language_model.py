@@ -275,10 +275,7 @@ class LanguageModel(DynamicModule):
     check_criterion = staticmethod(check_criterion)
 
     def mixed_precision(self, device: torch.device) -> torch.autocast:
-        """Return the context that passes through the language model run in.
-
-        :param device: where its inputs are.
-        """
+        """Return the context that passes through the language model run in."""
         return torch.autocast(device.type, self.autocast, enabled=self.autocast is not None)
 
     def register_trainable(self) -> None:

@@ -9,12 +9,7 @@ from .scoring import decoder_start
 
 
 def check_limits(model: Any, answers: AnswerSpace) -> None:
-    """Refuse a stream with tokens or lengths that a model does not have.
-
-    :param model: a Hugging Face model.
-    :param answers: of the stream.
-    :raises ValueError: with the remedy.
-    """
+    """Refuse a stream with tokens or lengths that a model does not have."""
     embedding = model.get_input_embeddings()
     tokens = getattr(embedding, "num_embeddings", None)
     if tokens is not None and answers.tokens_end > tokens:
@@ -34,10 +29,7 @@ def check_limits(model: Any, answers: AnswerSpace) -> None:
 
 
 def positions(model: Any) -> int | None:
-    """Return how many learned positions a model has, or None where it computes them.
-
-    :param model: a Hugging Face model.
-    """
+    """Return how many learned positions a model has, or None where it computes them."""
     settings = model.config.get_text_config()
     names = ("max_position_embeddings", "n_positions", "n_ctx", "max_target_positions")
     said = {getattr(settings, name) for name in names if isinstance(getattr(settings, name, None), int)}
@@ -51,11 +43,7 @@ def positions(model: Any) -> int | None:
 
 
 def check_start(model: Any) -> None:
-    """Refuse a sequence-to-sequence model that says no token for its decoder to start with.
-
-    :param model: a Hugging Face model.
-    :raises ValueError: with the remedy.
-    """
+    """Refuse a sequence-to-sequence model that says no token for its decoder to start with."""
     if model.config.is_encoder_decoder and decoder_start(model) is None:
         raise ValueError(
             f"expected a model that says which token its decoder starts with, got {model.config.model_type}, whose "

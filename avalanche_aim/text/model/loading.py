@@ -66,9 +66,6 @@ def _empty(kind: Any, source: str, config: Any, revision: str | None = None, **g
 def check_adapter(name: str, backbone: Any, lora: Any) -> None:
     """Refuse LoRA settings for a model that has its adapter already.
 
-    :param name: where it comes from, for the message.
-    :param backbone: the ``PeftModel``.
-    :param lora: as for :func:`~.adapters.add_lora`.
     :raises ValueError: for anything but True.
     """
     if lora is not True:
@@ -80,19 +77,13 @@ def check_adapter(name: str, backbone: Any, lora: Any) -> None:
 
 
 def stays_put(model: Any) -> bool:
-    """Whether a model has to stay where and as it was loaded: quantised, or spread over devices or to disk.
-
-    :param model: a Transformers model.
-    """
+    """Whether a model has to stay where and as it was loaded: quantised, or spread over devices or to disk."""
     places = getattr(model, "hf_device_map", None) or {}
     return bool(getattr(model, "is_quantized", False)) or len(set(map(str, places.values()))) > 1
 
 
 def checkpoint_layers(model: Any) -> None:
-    """Let the backward pass compute each layer's activations anew instead of keeping them.
-
-    :param model: a Transformers model, changed in place.
-    """
+    """Let the backward pass compute each layer's activations anew instead of keeping them."""
     # Transformers 5 renames it on the way.
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     enable({"use_reentrant": False})
@@ -105,7 +96,6 @@ def store_frozen(backbone: nn.Module, dtype: torch.dtype) -> None:
     half the memory go. A layer that shares its weights with another module, such as a tied output layer, gets a copy.
 
     :param backbone: the model, changed in place; it then runs under autocast only.
-    :param dtype: of autocast.
     """
     holders = Counter(id(p) for module in backbone.modules() for p in module.parameters(recurse=False))
     for module in backbone.modules():

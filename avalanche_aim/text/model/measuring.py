@@ -65,9 +65,7 @@ def find(model: Any, x: Tensor, labels: Sequence[Sequence[int]]) -> Finding:
 
     What was found is kept in the library's cache folder, and said once a process where it makes the model slower.
 
-    :param model: a :class:`~avalanche_aim.LanguageModel`.
     :param x: packed rows of the stream, as wide as its longest.
-    :param labels: the tokens of its labels.
     """
     inner = model.language_model
     sizes = [len(label) for label in labels]
@@ -114,11 +112,8 @@ def measure(
 ) -> Finding:
     """Find the fastest way that is right.
 
-    :param model: a Hugging Face model.
-    :param tokenizer: its tokenizer.
     :param x: packed rows of the stream, as wide as its longest.
     :param labels: the tokens of the labels that pass together; none where all tasks are open.
-    :param precision: the context that passes run in.
     :raises ValueError: if no way is right; the message says what was found.
     """
     with torch.no_grad(), RandomStream(0).on(x.device), eval_mode(model), precision():

@@ -52,9 +52,6 @@ def model_card(saved: Saved, training: Training) -> str:
     """Return the text of README.md: YAML front matter as the Hugging Face Hub reads it, and Markdown.
 
     The licence is not known here and left out.
-
-    :param saved: what is saved.
-    :param training: how it was trained.
     """
     import yaml
 

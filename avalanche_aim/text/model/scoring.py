@@ -45,8 +45,6 @@ def with_matches(answer: AnswerScores) -> Tensor:
     """Return the scores as a plain tensor that carries the exact matches along.
 
     Avalanche's strategies keep one output tensor a batch; its metrics find the matches of just that batch there.
-
-    :param answer: scores and matches.
     """
     if answer.exact is not None:
         answer.scores.exact_match = answer.exact  # type: ignore[attr-defined]
@@ -54,10 +52,7 @@ def with_matches(answer: AnswerScores) -> Tensor:
 
 
 def matches_of(output: Any) -> Tensor | None:
-    """Return the exact matches that an output carries, shape (B,), or None.
-
-    :param output: of a language model.
-    """
+    """Return the exact matches that an output carries, shape (B,), or None."""
     return getattr(output, "exact_match", None)
 
 
@@ -81,7 +76,6 @@ class Blocks:
         """Lay out answers.
 
         :param candidates: answers that are scored for every row.
-        :param batch: the rows.
         :param own: whether each row's own answer follows as a last block.
         """
         device, rows = batch.answer.device, len(batch.answer)
@@ -104,18 +98,12 @@ class Blocks:
         return int(self.block[-1]) + 1
 
     def only(self, number: int) -> "Blocks":
-        """Return one block.
-
-        :param number: which, from 0.
-        """
+        """Return one block."""
         mine = self.block == number
         return Blocks(self.tokens[:, mine], self.valid[:, mine], torch.zeros_like(self.block[mine]), self.place[mine])
 
     def of_rows(self, rows: Tensor) -> "Blocks":
-        """Return one block of some rows, without columns that are padding in all of them.
-
-        :param rows: their numbers.
-        """
+        """Return one block of some rows, without columns that are padding in all of them."""
         used = self.valid[rows].any(0)
         return Blocks(self.tokens[rows][:, used], self.valid[rows][:, used], self.block[used], self.place[used])
 
@@ -129,12 +117,8 @@ class Blocks:
 def score(model: Any, batch: Batch, blocks: Blocks, exact: bool, way: Way) -> tuple[Tensor, Tensor | None]:
     """Score the blocks.
 
-    :param model: a Hugging Face model, causal or sequence-to-sequence.
-    :param batch: the prompts.
-    :param blocks: the answers.
     :param exact: whether to say where greedy decoding would give exactly the answer: where at every
         teacher-forced position, end of sequence included, the most probable token is the answer's.
-    :param way: how.
     :return: mean log-probability a token, shape (B, K), and the exact matches, shape (B, K), or None.
     """
     if blocks.count > 1 and way is not Way.TOGETHER:
@@ -176,10 +160,7 @@ def gold_matches(exact: Tensor, columns: list[int], target: Tensor) -> Tensor:
 
 
 def token_scores(model: Any, batch: Batch, blocks: Blocks, way: Way) -> tuple[Tensor, Tensor]:
-    """Return the log-probability of each token of the blocks, and the most probable token there; both (B, N).
-
-    :param model: as for :func:`score`, and so are the others.
-    """
+    """Return the log-probability of each token of the blocks, and the most probable token there; both (B, N)."""
     if model.config.is_encoder_decoder:
         logits, source = _seq2seq(model, batch, blocks)
     elif way in (Way.TOGETHER, Way.APART):
@@ -192,10 +173,7 @@ def token_scores(model: Any, batch: Batch, blocks: Blocks, way: Way) -> tuple[Te
 
 
 def decoder_start(model: Any) -> int | None:
-    """Return the token that a sequence-to-sequence model's decoder starts with, or None where it says none.
-
-    :param model: a Hugging Face model.
-    """
+    """Return the token that a sequence-to-sequence model's decoder starts with, or None where it says none."""
     for settings in (model.config, getattr(model, "generation_config", None)):
         if (token := getattr(settings, "decoder_start_token_id", None)) is not None:
             return token
@@ -210,7 +188,6 @@ def decoder_start(model: Any) -> int | None:
 def call(model: Any, **inputs: Any) -> Any:
     """Call a model with those of the inputs that its forward pass takes.
 
-    :param model: a Hugging Face model.
     :param inputs: its inputs; None is left out, and so are positions and the like where it doesn't know them.
     """
     known = inspect.signature(model.forward).parameters

@@ -63,10 +63,7 @@ def resolve_model(name: str) -> str:
 
 
 def copy_folder(name: str) -> Path:
-    """Return where a copy of a hub's model lies in the library's cache folder, if there is one.
-
-    :param name: a hub id.
-    """
+    """Return where a copy of a hub's model lies in the library's cache folder, if there is one."""
     return cache_dir() / "models" / name.rpartition("/")[2]
 
 

@@ -17,7 +17,6 @@ def tiny_tokenizer(kind: str, vocabulary: int = 800) -> Any:
     """Train a small byte-level BPE tokenizer on the shipped sample.
 
     :param kind: "causal", or "seq2seq" to end texts with the end-of-sequence token as T5 does.
-    :param vocabulary: its size.
     """
     from tokenizers import Tokenizer, processors
     from transformers import PreTrainedTokenizerFast
@@ -55,7 +54,6 @@ def tiny_model(kind: str, vocabulary: int, seed: int = 0, **kwargs: Any) -> Any:
     """Build a random model of about 150,000 parameters.
 
     :param kind: "causal" (Llama) or "seq2seq" (T5).
-    :param vocabulary: the tokenizer's size.
     :param seed: of the weights; the global random stream stays as it was.
     :param kwargs: ``dtype`` and ``attn_implementation``, as for Transformers' ``from_pretrained``.
     :raises TypeError: for any other argument, which only a model that is loaded could honour.

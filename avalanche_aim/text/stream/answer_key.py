@@ -24,11 +24,7 @@ class AnswerKey:
 
     @classmethod
     def of_split(cls, tasks: Sequence[TextTask], split: str) -> "AnswerKey":
-        """Make the key of one split.
-
-        :param tasks: the tasks, in stream order.
-        :param split: "train", "dev" or "test".
-        """
+        """Make the key of one split."""
         references = (tuple(example.references for example in task.split(split)) for task in tasks)
         return cls(tuple(task.metric for task in tasks), tuple(references))
 

@@ -56,7 +56,6 @@ def long_sequence(
     """Build the Long-sequence benchmark (15 text classification tasks; orders 4 to 6).
 
     :param order: 4, 5 or 6, an order's name, a list of tasks, or one task.
-    :param tokenizer: the model's tokenizer.
     :param data: a folder in any layout, or "hub".
     :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
@@ -70,7 +69,6 @@ def superni(
     """Build the SuperNI benchmark (15 tasks, most of them open generation; orders 1 and 2).
 
     :param order: 1 or 2, an order's name, a list of tasks ("task002", or just "002"), or one task.
-    :param tokenizer: the model's tokenizer.
     :param data: a folder in any layout.
     :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
@@ -84,7 +82,6 @@ def trace(
     """Build the TRACE benchmark (8 tasks of stance, meetings, code, science, arithmetic and German news).
 
     :param order: 1, its name, a list of tasks, or one task.
-    :param tokenizer: the model's tokenizer.
     :param data: the folder of its files, ``<Dataset>/{train,eval,test}.json``.
     :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
@@ -98,7 +95,6 @@ def mmlu_pro(
     """Build MMLU-Pro as a stream of its 14 domains, split by :mod:`~avalanche_aim.text.data.mmlu_pro`.
 
     :param order: 1, its name, a list of domains ("computer-science"), or one domain.
-    :param tokenizer: the model's tokenizer.
     :param data: a folder with its files, or "hub".
     :param options: as for :func:`standard_cl`, and so are the result and the errors.
     """
@@ -137,9 +133,7 @@ def orders_asked(benchmark: str, orders: Sequence[str], data: Data | None) -> tu
     Several words that are tasks, none the number or name of an order, are one order together. Where none is asked for,
     the benchmark's first is meant, or, for a folder that holds none of its tasks, all tasks of the folder.
 
-    :param benchmark: a name of :data:`ORDERS`.
     :param orders: what was asked for, in words.
-    :param data: where the tasks are.
     """
     known, first = ORDERS[benchmark]
     named = {*known, *(str(first + number) for number in range(len(known)))}

@@ -40,10 +40,7 @@ class EncodingCache:
             self._settings = f"{limits} {tokenizer_fingerprint(encoder.tokenizer)}\n".encode()
 
     def encode(self, examples: Sequence[TextExample]) -> EncodedExamples:
-        """Return the tokens of examples.
-
-        :param examples: one split of a task.
-        """
+        """Return the tokens of examples."""
         if self.folder is None:
             return encode(self.encoder, examples)
         path = self.folder / f"{self._key(examples)}.safetensors"

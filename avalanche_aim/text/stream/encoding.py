@@ -105,7 +105,6 @@ class Encoder:
     def prompts(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenise prompts.
 
-        :param texts: the prompts.
         :return: token ids of each, at most ``max_prompt_tokens``; ``truncated`` counts the shortened ones.
         """
         if self.style == "seq2seq":
@@ -154,11 +153,7 @@ _STYLE = "avalanche_aim_style"
 
 
 def made_for(tokenizer: Any, style: Style) -> None:
-    """Let encoders of a tokenizer encode for one kind of model, whatever the tokenizer adds to texts by itself.
-
-    :param tokenizer: a Hugging Face tokenizer.
-    :param style: the kind.
-    """
+    """Let encoders of a tokenizer encode for one kind of model, whatever the tokenizer adds to texts by itself."""
     setattr(tokenizer, _STYLE, style)
 
 
@@ -188,10 +183,7 @@ class Batch:
     number: Tensor
 
     def of_rows(self, rows: Tensor) -> "Batch":
-        """Return some rows, trimmed anew.
-
-        :param rows: their numbers.
-        """
+        """Return some rows, trimmed anew."""
         prompt, answer = self.prompt_mask[rows].any(0), self.answer_mask[rows].any(0)
         return Batch(
             self.task[rows],
@@ -205,11 +197,7 @@ class Batch:
 
 
 def pack(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]] | None = None) -> Tensor:
-    """Return rows of prompts and answers that belong to no task.
-
-    :param prompts: their tokens.
-    :param answers: their tokens; none by default.
-    """
+    """Return rows of prompts and answers that belong to no task."""
     answers = answers or [()] * len(prompts)
     rows = [
         [0, 0, len(prompt), len(answer), 0, *prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)

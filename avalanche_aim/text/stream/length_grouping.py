@@ -52,10 +52,7 @@ class LengthGrouping(Stateful, SupervisedPlugin, supports_distributed=True):  # 
 
 
 def lengths_of(dataset: Any) -> Tensor:
-    """Return the tokens of each example's prompt and answer, shape (N, 2).
-
-    :param dataset: of an experience of a text benchmark.
-    """
+    """Return the tokens of each example's prompt and answer, shape (N, 2)."""
     return torch.stack([dataset[row][0][LENGTHS] for row in range(len(dataset))])
 
 

@@ -51,11 +51,7 @@ class EncodedExamples:
 
 
 def encode(encoder: Encoder, examples: Sequence[TextExample]) -> EncodedExamples:
-    """Tokenise the prompts of examples, and the answers that are trained on.
-
-    :param encoder: for the kind of model.
-    :param examples: the examples.
-    """
+    """Tokenise the prompts of examples, and the answers that are trained on."""
     before, parts = encoder.truncated, []
     n_prompt, n_answer = np.zeros(len(examples), np.int32), np.zeros(len(examples), np.int32)
     for start in range(0, len(examples), CHUNK):
@@ -72,10 +68,7 @@ def encode(encoder: Encoder, examples: Sequence[TextExample]) -> EncodedExamples
 
 
 def row_width(parts: Iterable[EncodedExamples]) -> int:
-    """Return the width of a row that holds any of these examples.
-
-    :param parts: all examples of a stream.
-    """
+    """Return the width of a row that holds any of these examples."""
     return HEADER + max(int(part.lengths.max(initial=0)) for part in parts)
 
 

@@ -15,7 +15,6 @@ SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "eval", "val", "valid", "vali
 def by_canonical_name(found: Iterable[TaskFiles]) -> dict[str, TaskFiles]:
     """Index tasks by canonical name.
 
-    :param found: the tasks.
     :raises ValueError: for two that are one task.
     """
     tasks: dict[str, TaskFiles] = {}
@@ -30,11 +29,7 @@ def by_canonical_name(found: Iterable[TaskFiles]) -> dict[str, TaskFiles]:
 
 
 def entries(folder: Path, pattern: str) -> list[Path]:
-    """Find files and folders, but not those that macOS leaves beside (``._x.json``, ``__MACOSX``, ``.DS_Store``).
-
-    :param folder: where to look.
-    :param pattern: as for ``Path.glob``.
-    """
+    """Find files and folders, but not those that macOS leaves beside (``._x.json``, ``__MACOSX``, ``.DS_Store``)."""
     found = ((path, path.relative_to(folder).parts) for path in folder.glob(pattern))
     return sorted(path for path, parts in found if not any(p.startswith(".") or p == "__MACOSX" for p in parts))
 
@@ -44,9 +39,6 @@ def folder_tasks(
 ) -> dict[str, TaskFiles]:
     """Find tasks that have a folder each, with a file for each split.
 
-    :param folder: where to look.
-    :param pattern: of the tasks' folders.
-    :param suffixes: of the files.
     :param group: True keeps the name of the folder above.
     :raises ValueError: for two folders that are one task, or two files that are one split.
     """
@@ -65,11 +57,7 @@ def folder_tasks(
 
 
 def split_files(folder: Path) -> list[tuple[str, Path]]:
-    """Find what is in folders that are called as splits.
-
-    :param folder: the folder that holds them.
-    :return: each entry with its split.
-    """
+    """Find what is in folders that are called as splits."""
     names = ((split, name) for split, names in SPLIT_NAMES.items() for name in names)
     return [(split, path) for split, name in names for path in entries(folder, f"{name}/*")]
 
@@ -77,8 +65,6 @@ def split_files(folder: Path) -> list[tuple[str, Path]]:
 def split_tasks(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> dict[str, TaskFiles]:
     """Find tasks that have a file in each split's folder.
 
-    :param folder: the folder that holds the splits.
-    :param suffixes: of the files.
     :param ending: what may follow the task's name.
     :raises ValueError: for two files of one split that are one task.
     """
@@ -94,10 +80,7 @@ def split_tasks(folder: Path, suffixes: tuple[str, ...], ending: str = "") -> di
 
 
 def benchmark_root(folder: Path) -> Path:
-    """Return the folder that holds the benchmark: ``CL_Benchmark`` in it, or the folder itself.
-
-    :param folder: either.
-    """
+    """Return the folder that holds the benchmark: ``CL_Benchmark`` in it, or the folder itself."""
     inner = folder / "CL_Benchmark"
     return inner if inner.is_dir() else folder
 
@@ -107,8 +90,6 @@ def first_character(folder: Path, pattern: str) -> str:
 
     Most, because one damaged file must not decide how all others are read.
 
-    :param folder: where to look.
-    :param pattern: of the tasks' folders.
     :return: the character, or an empty text where there is no file; "{" where there are files but none begins so,
         because reading them then says what is wrong.
     """
@@ -119,11 +100,7 @@ def first_character(folder: Path, pattern: str) -> str:
 
 
 def file_start(path: Path, size: int = 200) -> str:
-    """Return the first characters of a file; none where it can't be read, because reading it later says why.
-
-    :param path: the file.
-    :param size: how many bytes are read.
-    """
+    """Return the first characters of a file; none where it can't be read, because reading it later says why."""
     try:
         with path.open("rb") as file:
             return file.read(size).decode("utf-8", errors="replace")

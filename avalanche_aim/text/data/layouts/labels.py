@@ -14,10 +14,6 @@ Splits = dict[str, tuple[TextExample, ...]]
 def task_labels(files: TaskFiles, splits: Splits) -> tuple[str, ...] | None:
     """Find the labels of a task: as its settings say, by its layout, from ``labels.json``, from its
     training answers, or None.
-
-    :param files: its files.
-    :param splits: its examples.
-    :return: the labels, or None for open generation.
     """
     known, settings = known_task(files.name), files.settings
     if settings.labels is not None:
@@ -37,9 +33,6 @@ def task_labels(files: TaskFiles, splits: Splits) -> tuple[str, ...] | None:
 def check_labels(files: TaskFiles, splits: Splits, labels: Sequence[str]) -> tuple[str, ...]:
     """Check that every answer of a closed task is one of its labels.
 
-    :param files: its files.
-    :param splits: its examples.
-    :param labels: its labels.
     :return: the labels, and the placeholders that occur: their rows stay and need a class of their own.
     :raises ValueError: for another answer; the message names file and record.
     """

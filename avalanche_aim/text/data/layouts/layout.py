@@ -35,17 +35,13 @@ class TaskFiles:
     answers: tuple[str, ...] | None = None
 
     def place(self, split: str) -> Path | str:
-        """Say where a split is, for error messages.
-
-        :param split: "train", "dev" or "test".
-        """
+        """Say where a split is, for error messages."""
         source = self.paths[split]
         return Path(source) if isinstance(source, (str, Path)) else f"task {self.name!r}, {split}"
 
     def examples(self, split: str, records: list[dict[str, Any]] | None = None) -> tuple[TextExample, ...]:
         """Make the examples of a split from the usual fields, or from the columns of the settings.
 
-        :param split: "train", "dev" or "test".
         :param records: its records; by default those of its file.
         :raises ValueError: for a file or a record that is something else; the message names it.
         """
@@ -75,7 +71,6 @@ class Layout:
     def tasks(self, folder: Path) -> dict[str, TaskFiles]:
         """Find the tasks, by canonical name (:mod:`~avalanche_aim.text.data.layouts.finding` helps).
 
-        :param folder: the folder.
         :raises ValueError: for two files or folders that are one task.
         """
         raise NotImplementedError
@@ -83,7 +78,6 @@ class Layout:
     def read(self, files: TaskFiles, split: str) -> tuple[TextExample, ...]:
         """Read one split; by default records with the usual fields.
 
-        :param files: the task.
         :param split: "train", "dev" or "test", which must be there.
         :raises ValueError: for a file that is not what the layout says; the message names file and record.
         """

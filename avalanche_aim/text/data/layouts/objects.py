@@ -19,7 +19,6 @@ class ObjectsLayout(Layout):
 def object_tasks(data: Mapping[str, Any]) -> dict[str, TaskFiles]:
     """Find the tasks, by canonical name.
 
-    :param data: for each task its splits.
     :raises ValueError: for anything else, or two names that are one task.
     :raises FileNotFoundError: for a file that is not there.
     """

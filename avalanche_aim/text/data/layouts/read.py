@@ -83,14 +83,7 @@ def read_tasks(
 
 
 def read_task(layout: Layout, files: TaskFiles, name: str) -> TextTask:
-    """Read one task, and check its labels.
-
-    :param layout: its layout.
-    :param files: its files.
-    :param name: the name it is to have.
-    :raises FileNotFoundError: if a split is missing.
-    :raises ValueError: for malformed files or a label that is not the task's.
-    """
+    """Read one task, and check its labels."""
     splits = read_splits(layout, files)
     labels = task_labels(files, splits)
     if labels is not None:
@@ -99,24 +92,13 @@ def read_task(layout: Layout, files: TaskFiles, name: str) -> TextTask:
 
 
 def make_task(files: TaskFiles, name: str, splits: Splits, labels: tuple[str, ...] | None) -> TextTask:
-    """Make a task of what was read, scored as its settings say, or else as its name or its kind of answers does.
-
-    :param files: its files.
-    :param name: the name it is to have.
-    :param splits: its examples.
-    :param labels: its labels, or None for open generation.
-    """
+    """Make a task of what was read, scored as its settings say, or else as its name or its kind of answers does."""
     metric = files.settings.metric or metric_of("" if files.settings.kind else name, labels)
     return TextTask(name, splits["train"], splits["dev"], splits["test"], labels, metric)
 
 
 def read_splits(layout: Layout, files: TaskFiles) -> Splits:
-    """Read all splits of a task; without dev that one is empty.
-
-    :param layout: its layout.
-    :param files: its files.
-    :raises FileNotFoundError: without train or test.
-    """
+    """Read all splits of a task; without dev that one is empty."""
     for split in ("train", "test"):
         if split not in files.paths:
             found = ", ".join(str(files.place(there)) for there in files.paths) or "none"
@@ -132,13 +114,7 @@ def read_splits(layout: Layout, files: TaskFiles) -> Splits:
 
 
 def traps_of(layout: Layout, files: TaskFiles, task: TextTask, tasks: Sequence[TextTask]) -> list[Trap]:
-    """Find the traps of a task that was read, those of its files among them.
-
-    :param layout: its layout.
-    :param files: its files.
-    :param task: the task.
-    :param tasks: all tasks that it was read with.
-    """
+    """Find the traps of a task that was read, those of its files among them."""
     traps = find_traps(task, tasks, layout.instructs or files.settings.instruction is not None)
     if files.settings.labels is not None:
         traps = [trap for trap in traps if trap.kind not in LABEL_TRAPS]

@@ -30,7 +30,6 @@ class Source:
     def check(self, names: Sequence[str]) -> None:
         """Check that tasks are there.
 
-        :param names: the tasks, in any spelling.
         :raises FileNotFoundError: if one is not; the message lists all that are not, and all that are.
         """
         missing = [name for name in names if canonical(name) not in self.files]
