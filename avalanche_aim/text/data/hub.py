@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .known import known_task
-from .mmlu_pro import HUB as MMLU_PRO
-from .mmlu_pro import LETTERS, domain_records, is_domain
+from .known import LONG_SEQUENCE_TASKS, known_task
+from .layouts.mmlu_pro import HUB as MMLU_PRO
+from .layouts.mmlu_pro import LETTERS, domain_records, is_domain
 from .orders import canonical
 from .tasks import SPLITS, TextExample, TextTask
 from .templates import choice_prompt
@@ -36,7 +36,6 @@ class HubSource:
     test: str = "test"
 
 
-_STARS = ("very negative", "negative", "neutral", "positive", "very positive")
 _PAIR = "sentence 1: {premise}\nsentence 2: {hypothesis}"
 _ALTERNATIVES = (
     'Which sentence is the {question} of "{premise}"? Choose one between A and B.\nA: {choice1}\nB: {choice2}'
@@ -45,25 +44,21 @@ _FALSE_TRUE = ("False", "True")
 _GLUE, _SUPERGLUE = "nyu-mll/glue", "aps/super_glue"
 
 
-def _labels_of(name: str) -> tuple[str, ...]:
-    """The labels of a task whose class numbers follow the order in which the field lists them."""
-    known = known_task(name)
-    assert known is not None
-    return known.labels[0]
-
+_LABELS = {name: task.labels[0] for name, task in LONG_SEQUENCE_TASKS.items()}
+"""Of the tasks whose class numbers follow the order in which the field lists them."""
 
 HUB_SOURCES: dict[str, HubSource] = {
-    "agnews": HubSource("fancyzhx/ag_news", None, "{text}", _labels_of("agnews")),
+    "agnews": HubSource("fancyzhx/ag_news", None, "{text}", _LABELS["agnews"]),
     # The collection of the papers (Zhang et al., 2015) is not there; this one is smaller and has the same five stars.
-    "amazon": HubSource("SetFit/amazon_reviews_multi_en", None, "{text}", _STARS),
+    "amazon": HubSource("SetFit/amazon_reviews_multi_en", None, "{text}", _LABELS["amazon"]),
     "boolqa": HubSource(
         _SUPERGLUE, "boolq", "question: {question}\npassage: {passage}", _FALSE_TRUE, test="validation"
     ),
-    "cb": HubSource(_SUPERGLUE, "cb", _PAIR, ("entailment", "contradiction", "neutral"), test="validation"),
-    "copa": HubSource(_SUPERGLUE, "copa", _ALTERNATIVES, ("A", "B"), test="validation"),
-    "dbpedia": HubSource("fancyzhx/dbpedia_14", None, "Title: {title}\nText: {content}", _labels_of("dbpedia")),
+    "cb": HubSource(_SUPERGLUE, "cb", _PAIR, _LABELS["cb"], test="validation"),
+    "copa": HubSource(_SUPERGLUE, "copa", _ALTERNATIVES, _LABELS["copa"], test="validation"),
+    "dbpedia": HubSource("fancyzhx/dbpedia_14", None, "Title: {title}\nText: {content}", _LABELS["dbpedia"]),
     "imdb": HubSource("stanfordnlp/imdb", None, "{text}", ("Bad", "Good")),
-    "mnli": HubSource(_GLUE, "mnli", _PAIR, ("entailment", "neutral", "contradiction"), test="validation_matched"),
+    "mnli": HubSource(_GLUE, "mnli", _PAIR, _LABELS["mnli"], test="validation_matched"),
     "multirc": HubSource(
         _SUPERGLUE,
         "multirc",
@@ -78,7 +73,7 @@ HUB_SOURCES: dict[str, HubSource] = {
         _GLUE,
         "rte",
         "sentence 1: {sentence1}\nsentence 2: {sentence2}",
-        ("entailment", "contradiction"),
+        _LABELS["rte"],
         test="validation",
     ),
     "sst2": HubSource(_GLUE, "sst2", "Text: {sentence}", ("Bad", "Good"), test="validation"),
@@ -87,32 +82,27 @@ HUB_SOURCES: dict[str, HubSource] = {
         "community-datasets/yahoo_answers_topics",
         None,
         "Title: {question_title}\nQuestion: {question_content}\nAnswer: {best_answer}",
-        _labels_of("yahoo"),
+        _LABELS["yahoo"],
         label="topic",
     ),
-    "yelp": HubSource("Yelp/yelp_review_full", None, "{text}", _STARS),
+    "yelp": HubSource("Yelp/yelp_review_full", None, "{text}", _LABELS["yelp"]),
 }
 """By canonical task name."""
 
 
-def read_hub_task(
-    name: str,
-    load: Callable[..., Any] | None = None,
-    train_rows: int | None = 1000,
-    eval_rows: int | None = 500,
-    seed: int = 0,
-) -> TextTask:
-    """Read a task from the Hub.
+TRAIN_ROWS, EVAL_ROWS = 1000, 500
+"""Training rows that are kept, chosen at random, as in the published files; and dev and test rows, each."""
+
+
+def read_hub_task(name: str, load: Callable[..., Any] | None = None) -> TextTask:
+    """Read a task from the Hub, :data:`TRAIN_ROWS` and :data:`EVAL_ROWS`; dev is at most a tenth of its training data.
+
+    A domain of MMLU-Pro has all rows of its splits.
 
     :param name: the task, in any spelling.
     :param load: what loads a data set, by default ``datasets.load_dataset``.
-    :param train_rows: training rows to keep, chosen at random, or None for all; the published files keep 1,000. A
-        domain of MMLU-Pro has the rows of its split, whatever this and the next say.
-    :param eval_rows: dev and test rows to keep, each, or None for all test rows and a tenth of the training data.
-        Dev rows are at most a tenth of the training data.
-    :param seed: of the choice.
-    :raises ValueError: for a task that is neither in :data:`HUB_SOURCES` nor a domain of MMLU-Pro, a number of rows
-        below one, or a row that is not what the mapping says.
+    :raises ValueError: for a task that is neither in :data:`HUB_SOURCES` nor a domain of MMLU-Pro, or a row that is
+        not what the mapping says.
     :raises ImportError: without ``datasets``.
     """
     source = HUB_SOURCES.get(canonical(name))
@@ -121,28 +111,22 @@ def read_hub_task(
             f"data 'hub': expected one of {', '.join(HUB_SOURCES)}, or a domain of MMLU-Pro; got {name!r}. Give a "
             "folder instead"
         )
-    for what, rows in (("train_rows", train_rows), ("eval_rows", eval_rows)):
-        if rows is not None and rows < 1:
-            raise ValueError(f"{what}: expected 1 or more, or None for all, got {rows}")
     load = load or _load_dataset()
     if source is None:
         return _read_domain(name, load)
-    train = load(source.path, source.config, split="train").shuffle(seed=seed)
-    test = load(source.path, source.config, split=source.test).shuffle(seed=seed)
-    n_dev = len(train) // 10 if eval_rows is None else min(eval_rows, len(train) // 10)
-    stop = len(train) if train_rows is None else min(n_dev + train_rows, len(train))
-    n_test = len(test) if eval_rows is None else min(eval_rows, len(test))
+    train, test = (load(source.path, source.config, split=split).shuffle(seed=0) for split in ("train", source.test))
+    n_dev = min(EVAL_ROWS, len(train) // 10)
     return TextTask(
         name,
-        train=_examples(source, canonical(name), train, range(n_dev, stop)),
-        dev=_examples(source, canonical(name), train, range(n_dev)),
-        test=_examples(source, canonical(name), test, range(n_test)),
+        train=_examples(source, name, train, range(n_dev, min(n_dev + TRAIN_ROWS, len(train)))),
+        dev=_examples(source, name, train, range(n_dev)),
+        test=_examples(source, name, test, range(min(EVAL_ROWS, len(test)))),
         labels=source.labels,
     )
 
 
 def _read_domain(name: str, load: Callable[..., Any]) -> TextTask:
-    """Read a domain of MMLU-Pro, split as :mod:`~avalanche_aim.text.data.mmlu_pro` does."""
+    """Read a domain of MMLU-Pro, split as :mod:`~avalanche_aim.text.data.layouts.mmlu_pro` does."""
     found = {canonical(d): s for d, s in domain_records(load(MMLU_PRO, split="test"), MMLU_PRO).items()}
     if canonical(name) not in found:
         raise ValueError(f"{MMLU_PRO}: expected the domain {name!r}, got {', '.join(found):.400}; the data set has "

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .known import known_task
-from .layouts import TaskFiles, open_source
-from .layouts.labels import check_labels, task_labels
-from .layouts.read import make_task, read_splits, traps_of
+from .layouts import open_source
+from .layouts.read import read_task, traps_of
 from .layouts.source import Source
 from .tasks import SPLITS, TextExample, TextTask
 from .traps import Trap
@@ -92,7 +93,7 @@ def inspect_folder(
     tasks: dict[str, TextTask] = {}
     for name, files in source.files.items():
         try:
-            tasks[name] = _tolerant_task(source, files, inspection.errors)
+            tasks[name] = read_task(source.layout, files, files.name, inspection.errors)
         except (ValueError, OSError) as error:
             inspection.errors.append(str(error))
     for name, task in tasks.items():
@@ -100,20 +101,6 @@ def inspect_folder(
         inspection.traps.extend(traps_of(source.layout, source.files[name], task, list(tasks.values())))
     inspection.notes.extend(_notes(source, tasks))
     return inspection
-
-
-def _tolerant_task(source: Source, files: TaskFiles, errors: list[str]) -> TextTask:
-    """The task with every label that occurs: a stray one, which training refuses, must not hide all else."""
-    splits = read_splits(source.layout, files)
-    labels = task_labels(files, splits)
-    if labels is not None:
-        try:
-            check_labels(files, splits, labels)
-        except ValueError as error:
-            errors.append(str(error))
-        used = dict.fromkeys(example.answer for split in SPLITS for example in splits[split])
-        labels = tuple(dict.fromkeys((*labels, *used)))
-    return make_task(files, files.name, splits, labels)
 
 
 def _task_report(spelled: str, name: str, task: TextTask, tokenizer: Any) -> TaskReport:
@@ -143,8 +130,7 @@ def _split_report(examples: Sequence[TextExample], closed: bool, tokenizer: Any)
 
 def _percentiles(values: list[int]) -> list[int]:
     """The smallest values that so many percent of the values do not exceed."""
-    ordered = sorted(values)
-    return [ordered[max(0, -(-percent * len(ordered) // 100) - 1)] for percent in PERCENTILES]
+    return [int(value) for value in np.percentile(values, PERCENTILES, method="inverted_cdf")]
 
 
 def _notes(source: Source, tasks: dict[str, TextTask]) -> list[str]:

@@ -22,9 +22,3 @@ def choice_prompt(kind: str, options: Sequence[str], text: str) -> str:
     The form is that of the AIMMerging files: the instruction with the options on the first line, the text, the cue.
     """
     return f"{INSTRUCTIONS[kind]} Choose one of the options: {', '.join(options)}.\n{text}\nAnswer:"
-
-
-def definition_prompt(definition: str, text: str) -> str:
-    """Word a Natural-Instructions example as a prompt, in the form of the AIMMerging SuperNI files."""
-    instruction = f"[INS] {definition}\n " if definition.strip() else ""
-    return f"{instruction}[IN] {text}\n [OUT] "

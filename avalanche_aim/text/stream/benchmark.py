@@ -92,7 +92,7 @@ def trace(
 def mmlu_pro(
     order: int | str | Sequence[str] = 1, tokenizer: Any = None, data: Data | None = None, **options: Any
 ) -> CLScenario:
-    """Build MMLU-Pro as a stream of its 14 domains, split by :mod:`~avalanche_aim.text.data.mmlu_pro`.
+    """Build MMLU-Pro as a stream of its 14 domains, split by :mod:`~avalanche_aim.text.data.layouts.mmlu_pro`.
 
     :param order: 1, its name, a list of domains ("computer-science"), or one domain.
     :param data: a folder with its files, or "hub".

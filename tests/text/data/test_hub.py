@@ -54,14 +54,13 @@ def test_dev_is_cut_from_train_and_splits_share_no_row() -> None:
     assert len(set(prompts)) == 80 and all("train text" in example.prompt for example in task.dev)
 
 
-def test_sizes_and_seed_choose_the_rows() -> None:
+def test_as_many_rows_are_kept_as_in_the_published_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "TRAIN_ROWS", 20)
+    monkeypatch.setattr(hub, "EVAL_ROWS", 5)
     load = loader("imdb", {"train": 100, "test": 50})
-    small = read_hub_task("IMDB", load, train_rows=20, eval_rows=5)
+    small = read_hub_task("IMDB", load)
     assert (small.name, len(small.train), len(small.dev), len(small.test)) == ("IMDB", 20, 5, 5)
-    assert small == read_hub_task("IMDB", load, train_rows=20, eval_rows=5)
-    assert small != read_hub_task("IMDB", load, train_rows=20, eval_rows=5, seed=1)
-    whole = read_hub_task("imdb", load, train_rows=None, eval_rows=None)
-    assert (len(whole.train), len(whole.dev), len(whole.test)) == (90, 10, 50)
+    assert small == read_hub_task("IMDB", load)
 
 
 def test_data_hub_selects_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,9 +87,3 @@ def test_a_field_that_is_not_there_is_named_with_its_row() -> None:
 def test_a_hidden_label_is_refused() -> None:
     with pytest.raises(ValueError, match="row 2: expected 'label' below 2, got -1; rows without a public label"):
         read_hub_task("imdb", loader("imdb", {"train": 20, "test": 20}, label=[-1] * 20))
-
-
-@pytest.mark.parametrize("size", [0, -1])
-def test_a_size_below_one_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match=f"train_rows: expected 1 or more, or None for all, got {size}"):
-        read_hub_task("imdb", loader("imdb", {}), train_rows=size)

@@ -5,13 +5,10 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from .aimmerging import AIMMergingLayout
+from .cl_benchmark import NaturalInstructionsLayout, OLoRALayout
 from .layout import Layout
 from .mmlu_pro import MMLUProLayout
-from .natural_instructions import NaturalInstructionsLayout
-from .olora import OLoRALayout
-from .plain import PlainLayout
-from .trace import TRACELayout
+from .ready import AIMMergingLayout, PlainLayout, TRACELayout
 
 LAYOUTS: list[Layout] = [
     AIMMergingLayout(),

@@ -1,6 +1,5 @@
 """Finding tasks in a folder, however its splits are called."""
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,25 +33,22 @@ def entries(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path, parts in found if not any(p.startswith(".") or p == "__MACOSX" for p in parts))
 
 
-def folder_tasks(
-    folder: Path, pattern: str, suffixes: tuple[str, ...] = (".json",), group: bool = False
-) -> dict[str, TaskFiles]:
+def folder_tasks(folder: Path, pattern: str, suffixes: tuple[str, ...] = (".json",)) -> dict[str, TaskFiles]:
     """Find tasks that have a folder each, with a file for each split.
 
-    :param group: True keeps the name of the folder above.
     :raises ValueError: for two folders that are one task, or two files that are one split.
     """
     found = []
     for task in entries(folder, pattern):
-        paths = {}
+        paths: dict[str, Path] = {}
         for split, names in SPLIT_NAMES.items():
             files = [path for name in names for suffix in suffixes if (path := task / f"{name}{suffix}").is_file()]
-            if one := _only(files):
-                paths[split] = one
+            if len(files) > 1:
+                raise ValueError(f"{files[0]} and {files[1]} are one split; expected one file: remove the other")
+            paths.update((split, path) for path in files)
         if paths:
             labels = task / "labels.json"
-            parent = task.parent.name if group else ""
-            found.append(TaskFiles(task.name, paths, labels if labels.is_file() else None, parent))
+            found.append(TaskFiles(task.name, paths, labels if labels.is_file() else None))
     return by_canonical_name(found)
 
 
@@ -85,20 +81,6 @@ def benchmark_root(folder: Path) -> Path:
     return inner if inner.is_dir() else folder
 
 
-def first_character(folder: Path, pattern: str) -> str:
-    """Return the first character of most of the splits' files: "[" says that they hold lists, "{" objects.
-
-    Most, because one damaged file must not decide how all others are read.
-
-    :return: the character, or an empty text where there is no file; "{" where there are files but none begins so,
-        because reading them then says what is wrong.
-    """
-    names = [f"{name}.json" for names in SPLIT_NAMES.values() for name in names]
-    paths = [path for task in entries(folder, pattern) for name in names if (path := task / name).is_file()]
-    counts = Counter(file_start(path).lstrip("\ufeff \t\r\n")[:1] for path in paths)
-    return "[" if counts["["] > counts["{"] else "{" if paths else ""
-
-
 def file_start(path: Path, size: int = 200) -> str:
     """Return the first characters of a file; none where it can't be read, because reading it later says why."""
     try:
@@ -106,12 +88,6 @@ def file_start(path: Path, size: int = 200) -> str:
             return file.read(size).decode("utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _only(files: list[Path]) -> Path | None:
-    if len(files) > 1:
-        raise ValueError(f"{files[0]} and {files[1]} are one split; expected one file: remove the other")
-    return files[0] if files else None
 
 
 def _place(files: TaskFiles) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..examples import examples_of
+from ..records import records_of
 from ..settings import TaskSettings
-from ..tables import records_of
 from ..tasks import TextExample
 
 
@@ -18,7 +18,6 @@ class TaskFiles:
     :param name: the task's name as the folder spells it.
     :param paths: the file of each split that is there, or an object that holds its rows.
     :param labels: its ``labels.json``, where the layout has one.
-    :param group: the folder above it, where the layout has one (O-LoRA: the type of task).
     :param settings: what the user says of it.
     :param tokenizer: the model's, or None; chats need it.
     :param unused: the fields of its records that were not used, found while reading.
@@ -28,7 +27,6 @@ class TaskFiles:
     name: str
     paths: Mapping[str, Any]
     labels: Path | None = None
-    group: str = ""
     settings: TaskSettings = field(default_factory=TaskSettings)
     tokenizer: Any = None
     unused: set[str] = field(default_factory=set)

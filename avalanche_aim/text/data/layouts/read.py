@@ -1,20 +1,22 @@
 """From a folder, or from objects that hold rows, to text tasks, whatever their layout."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+from ..known import PLACEHOLDERS, known_task, labels_as_used
 from ..orders import canonical
 from ..records import read_labels
-from ..tasks import SPLITS, TextExample, TextTask, metric_of
+from ..tasks import SPLITS, TextExample, TextTask, closed_labels, metric_of
 from ..traps import Trap, find_traps
-from .labels import Splits, check_labels, task_labels
 from .layout import Layout, TaskFiles
 from .source import open_source
 
 SAMPLE = Path(__file__).parents[1] / "sample"
 """The data set that is shipped in the package."""
+Splits = dict[str, tuple[TextExample, ...]]
+"""The examples of a task's splits."""
 LABEL_TRAPS = ("truncated_labels", "unknown_labels", "missing_labels", "placeholder_labels")
 """None of them where the user says which labels a task has."""
 
@@ -82,23 +84,32 @@ def read_tasks(
     return tasks
 
 
-def read_task(layout: Layout, files: TaskFiles, name: str) -> TextTask:
-    """Read one task, and check its labels."""
-    splits = read_splits(layout, files)
-    labels = task_labels(files, splits)
+def read_task(layout: Layout, files: TaskFiles, name: str, errors: list[str] | None = None) -> TextTask:
+    """Read one task, scored as its settings say, or else as its name or its kind of answers does.
+
+    :param name: the name it is to have.
+    :param errors: where the error of a stray label goes, which then becomes one of the task's; by default it is raised.
+    :raises FileNotFoundError: without train or test.
+    :raises ValueError: for malformed files or a label that is not the task's.
+    """
+    splits = _read_splits(layout, files)
+    answers = dict.fromkeys(example.answer for examples in splits.values() for example in examples)
+    labels = _task_labels(files, splits, answers.keys())
     if labels is not None:
-        labels = check_labels(files, splits, labels)
-    return make_task(files, name, splits, labels)
-
-
-def make_task(files: TaskFiles, name: str, splits: Splits, labels: tuple[str, ...] | None) -> TextTask:
-    """Make a task of what was read, scored as its settings say, or else as its name or its kind of answers does."""
+        # Placeholders stay, and need a class of their own.
+        labels = (*labels, *sorted(answers.keys() & set(PLACEHOLDERS) - set(labels)))
+        if strange := answers.keys() - set(labels):
+            error = _strange_label(files, splits, labels, strange)
+            if errors is None:
+                raise error
+            errors.append(str(error))
+            labels = tuple(dict.fromkeys((*labels, *answers)))
     metric = files.settings.metric or metric_of("" if files.settings.kind else name, labels)
     return TextTask(name, splits["train"], splits["dev"], splits["test"], labels, metric)
 
 
-def read_splits(layout: Layout, files: TaskFiles) -> Splits:
-    """Read all splits of a task; without dev that one is empty."""
+def _read_splits(layout: Layout, files: TaskFiles) -> Splits:
+    """All splits of a task; without dev that one is empty."""
     for split in ("train", "test"):
         if split not in files.paths:
             found = ", ".join(str(files.place(there)) for there in files.paths) or "none"
@@ -111,6 +122,36 @@ def read_splits(layout: Layout, files: TaskFiles) -> Splits:
         line = f"{files.settings.instruction}\n"
         splits = {split: tuple(TextExample(line + e.prompt, e.references) for e in splits[split]) for split in SPLITS}
     return splits
+
+
+def _task_labels(files: TaskFiles, splits: Splits, used: Set[str]) -> tuple[str, ...] | None:
+    """The labels as the settings say, by the layout, from ``labels.json`` or the training answers; None if open."""
+    known, settings = known_task(files.name), files.settings
+    if settings.labels is not None:
+        return settings.labels
+    if settings.kind == "open" or (settings.kind is None and known and not known.closed):
+        return None
+    if files.answers is not None:
+        return files.answers
+    if files.labels is not None:
+        return labels_as_used(files.name, read_labels(files.labels), used)
+    if settings.kind == "closed" or known:  # closed, however few rows there are
+        return tuple(sorted({example.answer for example in splits["train"]}))
+    return closed_labels(splits["train"])
+
+
+def _strange_label(files: TaskFiles, splits: Splits, labels: Sequence[str], strange: Set[str]) -> ValueError:
+    """The error of the first answer that is no label of the task; it names file and record."""
+    rows = ((split, row, example.answer) for split in SPLITS for row, example in enumerate(splits[split]))
+    split, row, answer = next(found for found in rows if found[2] in strange)
+    listed = "the task's settings" if files.settings.labels else files.labels
+    source = f"is not in {listed}" if listed else "never occurs in training"
+    file = "file or its labels.json" if files.labels else "file"
+    return ValueError(
+        f"{files.place(split)}, record {row}: the label {answer!r:.80} {source}; expected one of "
+        f"{list(labels)!r:.400}: correct the {file}, drop the record, or give the task's labels or kind, such as "
+        f"{files.name}: {{kind: open}} in tasks.yaml"
+    )
 
 
 def traps_of(layout: Layout, files: TaskFiles, task: TextTask, tasks: Sequence[TextTask]) -> list[Trap]:

@@ -9,9 +9,15 @@ from typing import Any
 from ..orders import canonical
 from ..settings import Columns, TaskSettings, read_settings, settings_beside
 from .detect import detect
-from .finding import benchmark_root
+from .finding import SPLIT_NAMES, benchmark_root, by_canonical_name
 from .layout import Layout, TaskFiles
-from .objects import ObjectsLayout, object_tasks
+
+
+class ObjectsLayout(Layout):
+    """Objects that hold rows, read as the files of a user's own are."""
+
+    name = "in memory"
+    pattern = '{task: {"train": records, "test": records}}, and "dev" where there is one'
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def open_source(
     given = read_settings(task_settings)
     if isinstance(data, Mapping):
         layout: Layout = ObjectsLayout()
-        found, place, beside, path = object_tasks(data), "data", read_settings(None), None
+        found, place, beside, path = _object_tasks(data), "data", read_settings(None), None
     else:
         folder = Path(os.path.expanduser(data))
         layout = detect(folder)
@@ -76,3 +82,30 @@ def open_source(
         for name in dict.fromkeys((*beside, *found))
     }
     return Source(layout, files, place)
+
+
+def _object_tasks(data: Mapping[str, Any]) -> dict[str, TaskFiles]:
+    """The tasks in memory by canonical name: for each its splits, as records or as files."""
+    found = []
+    for name, splits in data.items():
+        if not isinstance(name, str) or not name.strip() or not isinstance(splits, Mapping):
+            raise ValueError(
+                f"data, task {name!r:.80}: expected its splits, a DatasetDict or a mapping such as "
+                f'{{"train": records, "test": records}}, got {type(splits).__name__}; a Dataset alone has '
+                "train_test_split for it"
+            )
+        called = {called: split for split, names in SPLIT_NAMES.items() for called in names}
+        unknown = [split for split in splits if split not in called]
+        paths = {called[split]: rows for split, rows in splits.items() if split in called}
+        if unknown or len(paths) != len(splits):
+            raise ValueError(
+                f"data, task {name!r:.80}: expected train, test and perhaps one of {', '.join(SPLIT_NAMES['dev'])}, "
+                f"got {', '.join(map(str, splits)):.200}; choose the splits"
+            )
+        for split, rows in paths.items():
+            if isinstance(rows, (str, Path)) and not os.path.isfile(Path(os.path.expanduser(rows))):
+                raise FileNotFoundError(
+                    f"data, task {name!r:.80}, {split}: expected records, there is no file {rows!r:.200}"
+                )
+        found.append(TaskFiles(name, paths))
+    return by_canonical_name(found)
