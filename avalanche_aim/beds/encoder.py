@@ -20,7 +20,6 @@ class SentenceEncoder:
 
     :param folder: files that ``AutoModel`` and ``AutoTokenizer`` load. Of an encoder-decoder model the encoder is used.
     :param max_tokens: longer texts lose their end.
-    :param device: where to compute.
     :raises ValueError: if they hold no text encoder, or one that lacks some of its weights.
     """
 
@@ -35,7 +34,6 @@ class SentenceEncoder:
     def encode(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
         """Embed texts, those of like length together.
 
-        :param texts: the texts.
         :return: for each batch, the positions of its texts and their vectors, shape (B, D), on the CPU.
         """
         options = {"truncation": True, "max_length": self.max_tokens, "return_attention_mask": False, "verbose": False}

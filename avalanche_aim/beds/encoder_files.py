@@ -44,8 +44,6 @@ def files_fingerprint(folder: Path) -> str:
     """Return a SHA-256 of what an encoder computes, from its files, so that it need not be loaded.
 
     Of a large file the size and 256 blocks count: weights change altogether or not at all.
-
-    :param folder: the encoder's folder.
     """
     files = sorted({path for pattern in (*_NEEDED, "*.bin") for path in folder.glob(pattern) if path.is_file()})
     return digest({path.name: _file_digest(path) for path in files})

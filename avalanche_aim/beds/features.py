@@ -25,10 +25,8 @@ def feature_benchmark(
 
     Each experience carries its ``task`` and ``task_name``; the benchmark has ``labels`` and ``input_shape``.
 
-    :param tasks: the tasks, in stream order.
     :param embeddings: of an encoder of your own; those of the default one otherwise.
     :param instruction: whether the instruction that all prompts of a task begin with is embedded as well, or cut off.
-    :param progress: whether to show a bar while texts are embedded.
     :return: a benchmark with ``train_stream``, ``test_stream`` and, where every task has one, ``dev_stream``.
     :raises ValueError: for an open task, two tasks of one name, or no task at all.
     """

@@ -14,7 +14,6 @@ class Head(nn.Module):
 
     :param inputs: numbers of one example, whatever their shape.
     :param classes: outputs, shape (B, classes).
-    :param hidden: units of the hidden layer.
     :param dropout: the share of them that is dropped in training.
     :param seed: of the initial weights; the global random stream stays where it is.
     """
@@ -32,7 +31,6 @@ class Head(nn.Module):
     def of(cls, benchmark: Any, **settings: Any) -> "Head":
         """Make the head for a benchmark of this package.
 
-        :param benchmark: the benchmark.
         :param settings: ``hidden``, ``dropout`` and ``seed``.
         """
         return cls(prod(benchmark.input_shape), len(benchmark.labels), **settings)
@@ -52,8 +50,5 @@ class LabelScores:
     """
 
     def __call__(self, strategy: Any) -> Tensor:
-        """Return the scores, shape (B,).
-
-        :param strategy: a strategy after an evaluation iteration.
-        """
+        """Return the scores, shape (B,)."""
         return (strategy.mb_output.argmax(1) == strategy.mb_y).double()

@@ -31,8 +31,6 @@ def tensor_benchmark(names: Sequence[str], labels: Sequence[str], splits: Mappin
     Its ``labels`` are the names of all classes, its ``input_shape`` that of one example. Each experience carries its
     ``task_name``. All task labels are 0: one head serves all tasks.
 
-    :param names: of the tasks.
-    :param labels: of the classes, over the whole stream.
     :param splits: for each of the splits "train", "test" and, if there is one, "dev", the tasks' examples.
     """
     streams = {split: [_dataset(*part) for part in parts] for split, parts in splits.items()}

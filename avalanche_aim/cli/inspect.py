@@ -17,7 +17,6 @@ READING = ("columns", "task_settings")
 def main(argv: Sequence[str]) -> int:
     """Show a folder's tasks and traps.
 
-    :param argv: the arguments.
     :return: the exit status: 1 if a task can't be read, or there is a trap and ``--strict`` was given.
     """
     arguments = parser().parse_args(argv)
@@ -29,7 +28,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     p = argparse.ArgumentParser(
         prog="avalanche_aim inspect",
         description="Show the layout, tasks, splits, labels, lengths and known traps of a folder of benchmark files.",

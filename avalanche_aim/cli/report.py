@@ -8,11 +8,7 @@ from ..report import FORMATS, write_report
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the tables, and write them with the plots.
-
-    :param argv: the arguments.
-    :return: the exit status.
-    """
+    """Print the tables, and write them with the plots."""
     arguments = parser().parse_args(argv)
     printed = write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out, arguments.metrics)
     print(printed, end="")
@@ -20,7 +16,6 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the command line."""
     p = argparse.ArgumentParser(
         prog="avalanche_aim report",
         description="Print the tables of a comparison, and write them with the plots. Unfinished ones will do.",

@@ -38,9 +38,6 @@ tried again."""
 class Parser(argparse.ArgumentParser):
     """The command line of a comparison: one argument for each setting of :class:`Configuration`, and a few others.
 
-    :param description: what it shows.
-    :param declared: the class that declares the settings.
-    :param out: the folder for results by default.
     :param defaults: settings whose default is another here; ``benchmark`` can't be given if it is among them.
     """
 
@@ -81,7 +78,6 @@ class Parser(argparse.ArgumentParser):
     def configured(self, argv: Sequence[str] | None) -> tuple[Configuration, argparse.Namespace]:
         """Parse a command line.
 
-        :param argv: the arguments, or None for the process's own.
         :return: the configuration, and all arguments, such as ``out``.
         :raises ValueError: for a value out of range, or a configuration file with something else in it.
         """
@@ -107,7 +103,6 @@ class Parser(argparse.ArgumentParser):
 def run_plugin(file: Path) -> None:
     """Import a Python file, which may add to :data:`~avalanche_aim.experiments.STRATEGIES`.
 
-    :param file: the file.
     :raises ValueError: if it is none.
     """
     spec = importlib.util.spec_from_file_location(file.stem, file)
@@ -121,8 +116,6 @@ def run_plugin(file: Path) -> None:
 def executor(configuration: Configuration, arguments: argparse.Namespace) -> Iterator[Executor]:
     """Yield what makes the runs: this process, or a cluster.
 
-    :param configuration: of the runs.
-    :param arguments: of the command line.
     :raises ValueError, OSError, ImportError: for a device or cluster that can't be used.
     """
     if arguments.ray is None:
@@ -144,21 +137,14 @@ def executor(configuration: Configuration, arguments: argparse.Namespace) -> Ite
 
 
 def prepare_worker(plugins: Sequence[Path]) -> None:
-    """Do in a worker of a cluster what this process has done before its runs.
-
-    :param plugins: the files that add strategies.
-    """
+    """Do in a worker of a cluster what this process has done before its runs."""
     leave_out_others()
     for file in plugins:
         run_plugin(file)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Compare strategies on a benchmark.
-
-    :param argv: the arguments.
-    :return: the exit status of :func:`compare`.
-    """
+    """Compare strategies on a benchmark."""
     parser = Parser(RUN)
     parser.prog = "avalanche_aim run"
     return compare(parser, argv)
@@ -167,7 +153,6 @@ def main(argv: Sequence[str]) -> int:
 def compare(parser: Parser, argv: Sequence[str] | None) -> int:
     """Run the comparison that the command line asks for, and print its table.
 
-    :param parser: the command line.
     :param argv: the arguments, or None for the process's own.
     :return: the exit status: 0, 1 if a run failed or something could not be written, 2 if nothing could be run, or 130
         if it was interrupted.
@@ -252,7 +237,6 @@ def _definitions(fwt: bool) -> str:
 def check_device(device: str) -> None:
     """Refuse a device that holds no tensors here.
 
-    :param device: its name.
     :raises ValueError: if it is unknown, or torch can't use it.
     """
     try:

@@ -20,7 +20,6 @@ started several times, it shares the runs out. The result, OUT/tuned.json, is fo
 def main(argv: Sequence[str]) -> int:
     """Tune strategies.
 
-    :param argv: the arguments.
     :return: the exit status: 0, 1 if something could not be written or a trial failed, 2 if nothing could be run, or
         130 if it was interrupted.
     """

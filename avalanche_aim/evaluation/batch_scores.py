@@ -70,7 +70,6 @@ class BatchScores:
 def exact_matches(strategy: Any) -> Tensor:
     """Whether greedy decoding gives the gold answer, for each example of the batch just evaluated; shape (B,).
 
-    :param strategy: a strategy whose model is a :class:`~avalanche_aim.text.LanguageModel`.
     :raises TypeError: for another model.
     """
     matches = matches_of(strategy.mb_output)

@@ -35,7 +35,6 @@ GENERAL_DEFINITIONS = {
 class GeneralTask:
     """The answers to the questions of one task.
 
-    :param name: its name in lm-evaluation-harness.
     :param metric: that says what is right: "acc", "acc_norm" or "exact_match".
     :param chance: the probability of guessing right, of each question, or one for all: 1/k for k options, 0 for free
         answers.
@@ -86,7 +85,6 @@ class GeneralTask:
         """Return the share of questions that went from one answer to another, in percent.
 
         :param before: "1" for right before the stream, "0" for wrong.
-        :param after: the same at the end.
         :param adjusted: whether the expected share of guesses is subtracted; the result is then 0 at least.
         """
         chances = self.chance * (self.questions if len(self.chance) == 1 else 1)
@@ -101,7 +99,6 @@ class GeneralTask:
 class General:
     """What was measured of general ability in one run.
 
-    :param tasks: the tasks that were measured.
     :param missing: why others were not, by name.
     """
 
@@ -138,7 +135,6 @@ class General:
 def answers(values: Sequence[Any]) -> str:
     """Write measured answers as a text of 0 and 1.
 
-    :param values: a number for each question, 1 for a right answer and 0 for a wrong one.
     :raises ValueError: for anything between, which is no right or wrong answer.
     """
     numbers = [float(value) for value in values]
@@ -149,8 +145,5 @@ def answers(values: Sequence[Any]) -> str:
 
 
 def reasons(missing: Mapping[str, str]) -> str:
-    """Say in one line which tasks were not measured and why.
-
-    :param missing: the reasons by name.
-    """
+    """Say in one line which tasks were not measured and why."""
     return "; ".join(f"{name} ({why})" for name, why in missing.items())

@@ -69,7 +69,6 @@ class ExactMatch(_ExampleMean):
 class TaskScore(_ExampleMean):
     """Mean score of the greedy answers, each by its own task's metric: exact match or ROUGE-L; in [0, 1].
 
-    :param level: "experience" or "stream".
     :param scores: scores a batch; give several metrics the same one, and answers are generated once.
     """
 
@@ -84,10 +83,7 @@ class TaskScore(_ExampleMean):
 
 
 class LabelAccuracy(_ExampleMean):
-    """Share of examples whose gold label scores highest among its task's labels; open generation does not count.
-
-    :param level: "experience" or "stream".
-    """
+    """Share of examples whose gold label scores highest among its task's labels; open generation does not count."""
 
     label = "LabelAccuracy"
 
@@ -123,15 +119,12 @@ class ResultMatrix(PluginMetric[Matrix]):
         self._measured = False
 
     def reset(self) -> None:
-        """Forget all rows."""
         self.rows = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return R's rows."""
         return {"rows": [list(row) for row in self.rows]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
         self.rows = [list(row) for row in state["rows"]]
 
     def result(self) -> Matrix | None:
@@ -184,7 +177,6 @@ def text_metrics(stream: str = "test", max_new_tokens: int = MAX_NEW_TOKENS) -> 
 
     :param stream: the stream that R is measured on.
     :param max_new_tokens: tokens after which a generated answer is cut.
-    :return: metrics for Avalanche's ``EvaluationPlugin``.
     """
     scores = BatchScores(max_new_tokens)
     levels: tuple[Level, ...] = ("experience", "stream")

@@ -41,10 +41,7 @@ def result_matrix(rows: Sequence[Sequence[float | None]]) -> Matrix:
 
 
 def overall_performance(r: Matrix) -> float:
-    """OP = mean_j R[T−1][j].
-
-    :param r: shape (T, T).
-    """
+    """OP = mean_j R[T−1][j]."""
     return float(_checked(r, diagonal=False)[-1].mean())
 
 
@@ -52,8 +49,6 @@ def backward_transfer(r: Matrix) -> float:
     """BWT = Σ_{j<T−1} (R[T−1][j] − R[j][j]) / (T−1); NaN for a single task, which has none.
 
     Lopez-Paz and Ranzato, *Gradient Episodic Memory* (2017), equation 3.
-
-    :param r: shape (T, T).
     """
     last, diagonal = _checked(r)[-1, :-1], np.diag(r)[:-1]
     return float((last - diagonal).mean()) if len(last) else float("nan")
@@ -65,7 +60,6 @@ def forward_transfer(r: Matrix, single: Sequence[float]) -> float:
     What a task gains from the tasks before it. Not GEM's, whose b_j is the score of an untrained model and whose
     R[j−1][j] is measured before training on the task.
 
-    :param r: shape (T, T).
     :param single: b_j, the score of each task after training on it alone, in the order of ``r``; shape (T,).
     :raises ValueError: unless there is one finite score a task.
     """
@@ -82,10 +76,7 @@ def forward_transfer(r: Matrix, single: Sequence[float]) -> float:
 
 
 def forgetting(r: Matrix) -> float:
-    """Mean over j < T−1 of max_{i≥j} R[i][j] − R[T−1][j]; NaN for a single task.
-
-    :param r: shape (T, T).
-    """
+    """Mean over j < T−1 of max_{i≥j} R[i][j] − R[T−1][j]; NaN for a single task."""
     _checked(r)
     best = [np.nanmax(r[j:, j]) for j in range(len(r) - 1)]
     return float((np.array(best) - r[-1, :-1]).mean()) if best else float("nan")
@@ -94,7 +85,6 @@ def forgetting(r: Matrix) -> float:
 def summary(r: Matrix, single: Sequence[float] | None = None) -> dict[str, float]:
     """All metrics by the names of :data:`DEFINITIONS`; OP alone where R lacks its diagonal, as of joint training.
 
-    :param r: shape (T, T).
     :param single: the single-task references of :func:`forward_transfer`; without them there is no FWT.
     """
     metrics = {"OP": overall_performance(r)}

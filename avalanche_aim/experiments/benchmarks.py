@@ -25,7 +25,6 @@ class Benchmark:
     def default_data(self, name: str) -> str | None:
         """Return where its data is.
 
-        :param name: its name, for the message.
         :raises ValueError: if that has to be said.
         """
         if self.data is None and "language" in self.kinds:

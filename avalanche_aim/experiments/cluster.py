@@ -74,9 +74,6 @@ class RayCluster(ExitStack):
     def __call__(self, comparison: Comparison, keys: list[Key], bar: Any) -> list[Key]:
         """Make runs.
 
-        :param comparison: whose runs.
-        :param keys: which ones.
-        :param bar: the progress bar.
         :return: those that other commands are making.
         """
         folder, checkpoints = comparison.store.folder, comparison.checkpoints

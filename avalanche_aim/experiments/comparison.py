@@ -68,9 +68,6 @@ class Comparison:
     Several processes (:mod:`avalanche_aim.distributed`) share every run out; the first one keeps the folder. A run that
     fails then ends the comparison, since it may have failed in one of them alone.
 
-    :param configuration: what to run.
-    :param folder: where the runs are kept; created if need be.
-    :param checkpoints: when unfinished runs are saved.
     :raises ValueError: for malformed data, an unknown order and the like, and if the folder holds finished runs with
         other settings.
     """
@@ -120,7 +117,6 @@ class Comparison:
     def run(self, progress: bool = True, executor: Executor = one_after_the_other) -> None:
         """Run all that is pending.
 
-        :param progress: whether to show a progress bar.
         :param executor: makes the runs, such as :class:`~avalanche_aim.experiments.cluster.RayCluster`; by default
             this process does, one after the other.
         """
@@ -144,9 +140,7 @@ class Comparison:
     def claim_and_run(self, key: Key, bar: Any, label: str) -> bool:
         """Run what nobody else is making.
 
-        :param key: which run.
         :param bar: the progress bar, which it moves by :meth:`examples`.
-        :param label: of the run at that bar.
         :return: whether it has ended; else another command is making it.
         """
         with self._claims.on(key.stem) as ours:
@@ -169,12 +163,7 @@ class Comparison:
         return self._is_pending(key)
 
     def end(self, key: Key, ended: Result | Failure, bar: Any) -> None:
-        """Keep how a run has ended.
-
-        :param key: which run.
-        :param ended: what it measured, or why it failed.
-        :param bar: the progress bar, above which a failure is told.
-        """
+        """Keep how a run has ended."""
         self.ended[key] = ended
         if is_main_process():
             self.unsaved[key] = ended
@@ -184,10 +173,7 @@ class Comparison:
             free_memory()
 
     def save(self, bar: Any) -> None:
-        """Write what has ended; what can't be written waits for the next time.
-
-        :param bar: the progress bar, above which that is told.
-        """
+        """Write what has ended; what can't be written waits for the next time."""
         for key, ended in list(self.unsaved.items()):
             if isinstance(ended, Failure) and (made := self._found(key)[0]):
                 self.ended[key] = made  # by another command since
@@ -242,10 +228,7 @@ class Comparison:
     ) -> list[float]:
         """Measure what tasks score when they are trained on alone.
 
-        :param seed: of the runs that this is for.
-        :param order: likewise.
         :param tasks: their places in the order; all by default.
-        :param progress: whether to show a progress bar.
         """
         stream = self.streams[order]
         model = self._kind.model(seed, stream)

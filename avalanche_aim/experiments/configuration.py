@@ -283,7 +283,6 @@ class Configuration(Settings):
 
         :param values: by name; ``recipe`` names one of :data:`~avalanche_aim.experiments.recipes.RECIPES`, over which
             the others win. A single order, strategy or seed need not stand in a list.
-        :param source: where they come from, for error messages.
         :raises ValueError: for an unknown name or a value out of range.
         """
         cls.check_names(values, source)
@@ -297,8 +296,6 @@ class Configuration(Settings):
     def check_names(cls, names: Mapping[Any, Any], source: str) -> None:
         """Refuse what is no setting.
 
-        :param names: names of settings.
-        :param source: where they come from, for the error message.
         :raises ValueError: for an unknown one.
         """
         known = sorted((*settings_of(cls), "recipe"))

@@ -20,7 +20,6 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
     """Measures the cost of a run.
 
     :param model: the model that is trained; passes through copies made of it count as well.
-    :param device: where it is trained.
     """
 
     def __init__(self, model: nn.Module, device: str) -> None:
@@ -79,7 +78,6 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         self.memory_held = max(self.memory_held, _held(strategy))
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Count an iteration."""
         self.iterations += 1
         # Whatever a batch is mixed of, an epoch passes each of the task's own examples once.
         self.examples["new"] += self._new / len(strategy.dataloader)
@@ -122,7 +120,6 @@ class CostMeter(SupervisedPlugin, supports_distributed=True):  # type: ignore[ca
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
         self._start = time.perf_counter() - state["seconds"]
         self._began, self._training_seconds = time.perf_counter(), state["training_seconds"]
         self.iterations, self.optimizer_steps, self.memory_held = state["counts"]

@@ -29,13 +29,11 @@ class EqualBudget(Stateful, SupervisedPlugin, supports_distributed=True):  # typ
         self.end = 0.0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Begin the task's budget."""
         examples = len(getattr(strategy.experience, "dataset", strategy.adapted_dataset))
         allowed = examples if self.kind == "passes" else ceil(examples / strategy.train_mb_size)
         self.end = min(self.end or self._spent(), self._spent()) + strategy.train_epochs * allowed
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Stop the task when its budget is spent."""
         if self._spent() >= self.end:
             strategy.stop_training()
 

@@ -60,7 +60,6 @@ class GeneralTasks:
         """Ask all questions.
 
         :param model: a :class:`~avalanche_aim.LanguageModel`; training goes on as if it had not been asked.
-        :param batch_size: texts that pass through it at a time.
         :return: for each name its metric, the chance of guessing right of each question, and its answers.
         :raises ValueError: for scores that are neither right nor wrong, or a question of one option.
         """
@@ -78,10 +77,7 @@ class GeneralTasks:
         return {name: self._answers(name, samples) for name in self.parts}
 
     def measure_first(self, model: Any, batch_size: int) -> dict[str, Any]:
-        """The same for a model that is not trained yet: runs that begin with the same weights share the answers.
-
-        :param model: as for :meth:`measure`; so are the others, and what is returned.
-        """
+        """The same for a model that is not trained yet: runs that begin with the same weights share the answers."""
         key = digest(model_fingerprint(model))
         if key not in self._begun:
             self._begun[key] = self.measure(model, batch_size)
@@ -149,9 +145,7 @@ class GeneralTasks:
 class GeneralAbility(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """What one run has measured; a plugin so that checkpoints keep it. Each process asks all questions.
 
-    :param asked: the tasks.
     :param stream: how many tasks the stream has.
-    :param batch_size: texts that pass through the model at a time.
     """
 
     STATE = ("after", "found")
@@ -165,7 +159,6 @@ class GeneralAbility(Stateful, SupervisedPlugin, supports_distributed=True):  # 
     def measure(self, model: Any, seen: int) -> None:
         """Measure, where that is asked for and not done yet.
 
-        :param model: the model.
         :param seen: how many tasks it has been trained on.
         """
         if seen in self.after or (self._asked.every == "end" and 0 < seen < self._stream):

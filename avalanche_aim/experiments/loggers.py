@@ -20,7 +20,6 @@ PROJECT = "avalanche-aim"
 def check_loggers(names: Sequence[str]) -> None:
     """Refuse loggers whose package is missing.
 
-    :param names: "tensorboard", "wandb".
     :raises ImportError: naming the package.
     """
     for name in names:
@@ -36,7 +35,6 @@ def loggers(names: Sequence[str], folder: Path, key: Key, settings: Mapping[str,
 
     :param names: "tensorboard", "wandb".
     :param folder: where they write: ``tensorboard/<run>`` and ``wandb``.
-    :param key: the run.
     :param settings: of the run, which Weights & Biases shows beside it.
     """
     made: list[Any] = []
@@ -63,12 +61,7 @@ class _WandB(WandBLogger):
     """Avalanche's logger, which asks for parts that wandb no longer has when it logs a number."""
 
     def log_single_metric(self, name: str, value: Any, x_plot: int) -> None:
-        """Log a number; figures and the like are left out.
-
-        :param name: of the metric.
-        :param value: its value.
-        :param x_plot: the training iteration.
-        """
+        """Log a number; figures and the like are left out."""
         self.step = x_plot
         if isinstance(value, AlternativeValues):
             value = value.best_supported_value(float, int)
@@ -87,7 +80,6 @@ class _TrainingLoss(BaseLogger):
         """Do nothing: the others log by themselves."""
 
     def after_training_iteration(self, strategy: Any, metric_values: Sequence[Any], **kwargs: Any) -> None:
-        """Log the loss."""
         value = MetricValue(self, "Loss_MB/train_phase", float(strategy.loss.detach()), strategy.clock.train_iterations)
         for logger in self.others:
             logger.log_metrics([value])

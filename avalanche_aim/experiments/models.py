@@ -42,10 +42,7 @@ class Kind(Protocol):
 
 
 class LanguageModels:
-    """Language models on text.
-
-    :param configuration: says which.
-    """
+    """Language models on text."""
 
     def __init__(self, configuration: Any) -> None:
         self.configuration = configuration
@@ -61,7 +58,6 @@ class LanguageModels:
         """Load the model of one seed; one backbone is in memory at a time.
 
         :param seed: of LoRA's weights.
-        :param benchmark: of no account.
         """
         if self._model is None or self._model[0] != seed:
             self._model = None
@@ -86,10 +82,7 @@ class LanguageModels:
 
 
 class Features:
-    """A small classifier on frozen sentence embeddings of text.
-
-    :param configuration: says of which texts and encoder.
-    """
+    """A small classifier on frozen sentence embeddings of text."""
 
     def __init__(self, configuration: Any) -> None:
         from ..beds import DEFAULT_ENCODER, Embeddings
@@ -100,33 +93,24 @@ class Features:
         )
 
     def benchmark(self, order: str) -> CLScenario:
-        """Build the stream of one order."""
         from ..beds import feature_benchmark
 
         return feature_benchmark(_tasks(self.configuration, order), self._embeddings)
 
     def model(self, seed: int, benchmark: CLScenario) -> nn.Module:
-        """Make the classifier of one seed.
-
-        :param seed: of its weights.
-        :param benchmark: its stream, which has its labels.
-        """
+        """Make the classifier of one seed."""
         from ..beds import Head
 
         return Head.of(benchmark, seed=seed)
 
 
 class Digits:
-    """A small classifier on images of digits.
-
-    :param configuration: says how many images.
-    """
+    """A small classifier on images of digits."""
 
     def __init__(self, configuration: Any) -> None:
         self.configuration = configuration
 
     def benchmark(self, order: str) -> CLScenario:
-        """Build the stream of one order."""
         from ..beds import digits
 
         asked = self.configuration
@@ -147,9 +131,6 @@ def kind_of(model: str) -> str:
 def checked_benchmark(kind: Kind, order: str, stream: str) -> CLScenario:
     """Build the stream of one order.
 
-    :param kind: of the models.
-    :param order: the order.
-    :param stream: that will be evaluated.
     :raises ValueError: for an unknown order, malformed data, or a stream that some task lacks.
     """
     benchmark = kind.benchmark(order)
@@ -161,7 +142,6 @@ def checked_benchmark(kind: Kind, order: str, stream: str) -> CLScenario:
 def metrics_of(model: nn.Module, stream: str) -> list[PluginMetric]:
     """Return how the answers of a model are scored; one of the metrics is the matrix R.
 
-    :param model: the model.
     :param stream: that R is measured on.
     """
     if isinstance(model, LanguageModel):
@@ -174,9 +154,6 @@ def metrics_of(model: nn.Module, stream: str) -> list[PluginMetric]:
 def save_trained(model: LanguageModel, result: Result, settings: dict[str, Any], folder: Path) -> None:
     """Save the model of a run, with a card made of its result and settings.
 
-    :param model: the trained model.
-    :param result: what it measured.
-    :param settings: what the run was asked for.
     :param folder: of the comparison; the model goes to ``models/<name of the run>`` in it.
     :raises OSError, ValueError: as of :meth:`~avalanche_aim.LanguageModel.save_pretrained`.
     """

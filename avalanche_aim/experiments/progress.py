@@ -16,7 +16,6 @@ class Progress(SupervisedPlugin, supports_distributed=True):  # type: ignore[cal
     follows the share of its iterations that are done.
 
     :param bar: a ``tqdm`` bar, which several runs may share.
-    :param name: of the run.
     :param amounts: what training counts, for each call of the strategy's ``train``.
     """
 
@@ -30,28 +29,23 @@ class Progress(SupervisedPlugin, supports_distributed=True):  # type: ignore[cal
         self._base = self._amount = 0.0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Name the task."""
         self._base = self.bar.n
         self._amount = self._amounts[self._begun] if self._begun < len(self._amounts) else 0
         self._begun += 1
         self.bar.set_description_str(f"{self.name}, training on {_name(strategy)}", refresh=False)
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Advance."""
         iterations = len(strategy.dataloader)
         done = strategy.clock.train_exp_epochs * iterations + strategy.clock.train_epoch_iterations + 1
         self._move_to(self._base + self._amount * min(1.0, done / (iterations * strategy.train_epochs)))
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Complete the task's amount."""
         self._move_to(self._base + self._amount)
 
     def before_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Name the task."""
         self.bar.set_description_str(f"{self.name}, evaluating {_name(strategy)}", refresh=False)
 
     def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Advance."""
         self._move_to(self.bar.n + len(strategy.mb_y))
 
     def state_dict(self) -> dict[str, Any]:
@@ -59,7 +53,6 @@ class Progress(SupervisedPlugin, supports_distributed=True):  # type: ignore[cal
         return {"begun": self._begun, "base": self._base - self._origin, "place": self.bar.n - self._origin}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
         self._begun = state["begun"]
         self._amount = self._amounts[self._begun - 1] if self._begun else 0
         self._base = self._origin + state["base"]
@@ -73,7 +66,6 @@ def progress_bar(total: int, shown: bool = True) -> Any:
     """Make a bar; of several processes the first shows it.
 
     :param total: examples trained on and evaluated.
-    :param shown: whether to show it at all.
     """
     return tqdm(total=total, unit="ex", dynamic_ncols=True, smoothing=0.05, disable=not (shown and is_main_process()))
 

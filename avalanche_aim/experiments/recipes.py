@@ -28,7 +28,6 @@ RECIPES: dict[str, Mapping[str, Any]] = {
 def recipe(name: Any) -> Mapping[str, Any]:
     """Return the settings of a recipe.
 
-    :param name: of the recipe; None stands for none.
     :raises ValueError: for an unknown one.
     """
     if name is None:

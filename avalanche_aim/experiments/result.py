@@ -40,7 +40,6 @@ class Keyed:
 
     @property
     def key(self) -> Key:
-        """Which run."""
         return Key(self.strategy, self.order, self.seed)
 
 
@@ -117,8 +116,6 @@ class Result(Keyed):
     def from_dict(cls, data: Mapping[str, Any], history: History | None = None) -> "Result":
         """Build a result from what :meth:`to_dict` returned.
 
-        :param data: the result as plain data.
-        :param history: its history.
         :raises ValueError: if fields are missing or unknown, or hold what no run measures.
         """
         values = {key: value for key, value in data.items() if key not in ("metrics", "merges")}

@@ -56,17 +56,12 @@ def run(
 
     :param key: the strategy, by name; the seed of data order, dropout and the memory; the order's name, for the record.
     :param model: the model to start from, a language model or any other with a ``criterion``; it stays as it is.
-    :param benchmark: its benchmark.
-    :param settings: how to train.
-    :param options: further arguments of the strategy.
     :param single: the score of each task trained on alone
         (:func:`~avalanche_aim.experiments.single_task.single_task_scores`), for FWT.
     :param bar: a ``tqdm`` bar whose total covers this run (:func:`examples_of`); one of its own by default.
-    :param label: the run's name at that bar.
     :param keep: gets the trained model and the result at the end, to save the model, say.
     :param checkpoint: saves the run, and lets it go on where it was; without effect for a strategy whose state can't be
         kept.
-    :param loggers: Avalanche's, for what is published.
     :param general: tasks on which a language model's general ability is measured besides.
     :raises ValueError: for an unknown strategy or option, or a stream that the benchmark lacks.
     :raises FloatingPointError: if training makes weights non-finite.
@@ -134,10 +129,7 @@ def run(
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global random streams of torch, NumPy and Python, which some of Avalanche's strategies draw from.
-
-    :param seed: the seed.
-    """
+    """Seed the global random streams of torch, NumPy and Python, which some of Avalanche's strategies draw from."""
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
@@ -163,12 +155,7 @@ def make_strategy(
     """Make the strategy of a run, with its optimizer and a data order of its own.
 
     :param model: the model to train, itself; if it has an ``autocast`` in fp16, the loss is scaled.
-    :param settings: how to train.
     :param seed: of the data order.
-    :param metrics: what is measured.
-    :param template: the Avalanche strategy.
-    :param loggers: Avalanche's; none by default.
-    :param arguments: its further arguments.
     """
     norm = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
     fp16 = getattr(model, "autocast", None) is torch.float16
@@ -194,7 +181,6 @@ def make_strategy(
 def batch_of_process(batch_size: int) -> int:
     """Return each process's part of a training batch; what is measured then does not depend on how many there are.
 
-    :param batch_size: training examples of an iteration.
     :raises ValueError: if the processes cannot share it evenly.
     """
     if batch_size % world_size():
@@ -212,11 +198,7 @@ class _Silent:
 
 
 def examples_of(benchmark: CLScenario, settings: Settings) -> int:
-    """Return how many examples a run trains on and evaluates, in all.
-
-    :param benchmark: its stream.
-    :param settings: how it trains.
-    """
+    """Return how many examples a run trains on and evaluates, in all."""
     trained = sum(len(e.dataset) for e in benchmark.train_stream) * settings.epochs
     sizes = [len(e.dataset) for e in benchmark.streams[settings.stream]]
     return trained + sum(sum(sizes[: i + 1]) for i in range(len(sizes)))

@@ -49,7 +49,6 @@ def setting(default: Any, help: str, *, flags: Iterable[str] = (), metavar: str 
     :param default: its default; where that is None or empty and the help says what it stands for, it is not shown.
     :param help: what it does, without its default.
     :param flags: further names on the command line.
-    :param metavar: what stands for its value in the help.
     :param varies: whether runs in one folder may differ in it.
     :param kinds: the kinds of models that it is for (:data:`~avalanche_aim.experiments.models.KINDS`); all by default.
     """
@@ -90,7 +89,6 @@ class Setting:
 
         A single value need not stand in a list, and a number may be text, since YAML takes 1e-3 for text.
 
-        :param value: the value.
         :raises ValueError: if it is of another type or out of range.
         """
         if value is None and self.optional:
@@ -105,7 +103,6 @@ class Setting:
     def read(self, text: str) -> Any:
         """Read one value from the command line.
 
-        :param text: the text.
         :raises argparse.ArgumentTypeError: for anything else.
         """
         if self.optional and text.lower() == "none":
@@ -186,9 +183,6 @@ def _setting(declared: Field, hint: Any) -> Setting:
 def add_arguments(parser: Any, declared: type, names: Iterable[str], defaults: Mapping[str, Any]) -> None:
     """Add an argument for each setting; those that are not given are not in the parsed namespace.
 
-    :param parser: an ``argparse`` parser or group.
-    :param declared: the dataclass that declares them.
-    :param names: of the settings to add.
     :param defaults: their defaults, for the help, where they are others here.
     """
     for name in names:

@@ -50,12 +50,10 @@ def single_task_scores(
     the first task b_0 = R[0][0] of ``naive``.
 
     :param model: the model to start from; it stays as it is.
-    :param benchmark: its benchmark.
     :param settings: how to train; the memory does not count.
     :param seed: of data order and dropout.
     :param cache: True to keep scores in the library's cache folder and find them there, False for neither, or a
         folder of your own. Only those of language models are kept: others take seconds.
-    :param progress: whether to show a progress bar.
     :param tasks: which tasks, by their places in the stream; all by default.
     :return: the score of each of them in percent.
     """
@@ -85,12 +83,7 @@ def single_task_scores(
 
 
 def common_key(model: LanguageModel, settings: Settings, seed: int) -> dict[str, Any]:
-    """Return what the scores of all tasks depend on, as plain data.
-
-    :param model: the model to start from.
-    :param settings: how to train.
-    :param seed: of the training.
-    """
+    """Return what the scores of all tasks depend on, as plain data."""
     training = {name: value for name, value in settings.training().items() if not name.startswith(("memory", "device"))}
     return {
         "format": FORMAT,
@@ -104,11 +97,7 @@ def common_key(model: LanguageModel, settings: Settings, seed: int) -> dict[str,
 
 
 def task_key(train: Any, test: Any) -> dict[str, str]:
-    """Return what the score of one task depends on besides; the same at any place of any order.
-
-    :param train: the training experience.
-    :param test: the experience that is evaluated.
-    """
+    """Return what the score of one task depends on besides; the same at any place of any order."""
     key = answer_key(test)
     places = [(int(x[0]), int(x[HEADER - 1])) for x in _rows(test)]
     return {
@@ -155,7 +144,6 @@ def _rows(experience: Any) -> list[torch.Tensor]:
 def read_score(file: Path) -> float | None:
     """Read a score that was kept.
 
-    :param file: its file.
     :return: None, after a warning, for a file that is damaged or of something else; None where there is none.
     """
     if not file.is_file():
@@ -178,9 +166,7 @@ def write_score(file: Path, task: str, score: float | None, key: dict[str, Any])
     """Keep a score; a folder that can't be written is a warning.
 
     :param file: its file, named by the digest of ``key``.
-    :param task: the task's name, for people.
     :param score: in percent.
-    :param key: everything that it depends on, as plain data.
     """
     content: dict[str, Any] = {"task": task, "score": score, "key": key}
     try:

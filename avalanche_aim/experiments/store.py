@@ -51,11 +51,7 @@ class RunStore:
         self.runs = folder / "runs"
 
     def save(self, ended: Result | Failure, asked: Mapping[str, Any]) -> None:
-        """Write a run that has ended.
-
-        :param ended: what it measured, or why it failed.
-        :param asked: what it was asked for.
-        """
+        """Write a run that has ended."""
         name = ended.key.stem
         content: dict[str, Any] = {"asked": dict(asked), "provenance": provenance()}
         if isinstance(ended, Failure):
@@ -75,8 +71,6 @@ class RunStore:
     def finished(self, key: Key, asked: Mapping[str, Any]) -> Result | None:
         """Return a run if it is there and finished.
 
-        :param key: which run.
-        :param asked: what is asked for now.
         :raises ValueError: if it was asked for something else, or its file is damaged.
         """
         path = self.runs / f"{key.stem}.json"
@@ -124,10 +118,7 @@ class RunStore:
         return [_origin(path, content) for path, content in self._contents()]
 
     def write_summary(self, configuration: Mapping[str, Any]) -> None:
-        """Gather all runs in ``results.json``.
-
-        :param configuration: what the comparison was asked for.
-        """
+        """Gather all runs in ``results.json``."""
         results, failures = self.load()
         content = {
             "configuration": dict(configuration),

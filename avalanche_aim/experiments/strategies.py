@@ -183,8 +183,6 @@ def strategy(name: str) -> Strategy:
 def check_strategies(names: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
     """Refuse unknown strategies and options; options are tried out.
 
-    :param names: the strategies of a comparison.
-    :param options: further arguments by strategy.
     :raises ValueError: for an unknown strategy, or options that are unknown, refused, or of another strategy.
     """
     if unknown := [name for name in names if name not in strategy_names()]:

@@ -14,7 +14,6 @@ class Budget:
     """What a strategy may use.
 
     :param memory: the rehearsed share (float) or count (int) of each past task.
-    :param seed: of the memory's choice.
     :param batch_size: training examples of an iteration; rehearsal batches have as many again.
     :param sizes: training examples of each task, in stream order.
     :param memory_per_label: how many examples of each label are rehearsed at least; None for the memory's default.
@@ -30,18 +29,12 @@ class Budget:
 
     @classmethod
     def of(cls, settings: Any, seed: int, benchmark: Any) -> "Budget":
-        """Return the budget of a run.
-
-        :param settings: of the run, :class:`~avalanche_aim.experiments.Settings`.
-        :param seed: of the run.
-        :param benchmark: its stream.
-        """
+        """Return the budget of a run."""
         data = [experience.dataset for experience in benchmark.train_stream]
         sizes, labels = tuple(map(len, data)), tuple(len(set(one.targets)) for one in data)
         return cls(settings.memory, seed, settings.batch_size, sizes, settings.memory_per_label, labels)
 
     def rehearsal(self, kind: type[RehearsalMemory] = RehearsalMemory) -> RehearsalMemory:
-        """Make a memory."""
         return kind(self.memory, self.seed, self.memory_per_label)
 
     @property
@@ -70,7 +63,6 @@ class Budget:
 class Strategy:
     """One strategy: an Avalanche template and how it is called.
 
-    :param template: the class.
     :param arguments: its arguments beyond model, optimizer, criterion, batch sizes, epochs and device, made from the
         budget; further keywords are the options of the comparison.
     :param all_labels: whether it reads the scores of all labels in training.

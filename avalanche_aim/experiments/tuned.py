@@ -21,10 +21,7 @@ FREE = (
 class Trial:
     """One setting of a strategy that was tried.
 
-    :param learning_rate: of the optimizer.
-    :param options: further arguments of the strategy.
     :param op: the mean OP over its runs; None where one of them failed.
-    :param runs: how many there were.
     """
 
     learning_rate: float
@@ -37,10 +34,7 @@ class Trial:
 class Choice:
     """What was chosen for a strategy: the trial of highest OP, the lowest learning rate among equals.
 
-    :param learning_rate: of the optimizer.
-    :param options: further arguments of the strategy.
     :param at_edge: whether the learning rate was still at the edge of its grid.
-    :param trials: all that was tried.
     """
 
     learning_rate: float
@@ -55,8 +49,6 @@ class Tuned:
 
     :param asked: the settings that it shared with the comparisons it is for.
     :param orders: over which OP was averaged.
-    :param seeds: likewise.
-    :param choices: by strategy.
     """
 
     asked: Mapping[str, Any]
@@ -70,7 +62,6 @@ class Tuned:
         return digest({name: [c.learning_rate, c.options] for name, c in self.choices.items()})[:16]
 
     def write(self, path: Path) -> None:
-        """Write the file."""
         content = {"format": FORMAT, "asked": dict(self.asked), "orders": list(self.orders), "seeds": list(self.seeds),
                    "strategies": {name: asdict(choice) for name, choice in self.choices.items()}}  # fmt: skip
         write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
@@ -79,7 +70,6 @@ class Tuned:
     def read(cls, path: Path) -> "Tuned":
         """Read a file.
 
-        :param path: its place.
         :raises ValueError: if it is none that tuning has made.
         :raises OSError: if it can't be read.
         """
@@ -99,8 +89,6 @@ class Tuned:
     def check(self, asked: Mapping[str, Any], strategies: Sequence[str], defaults: Mapping[str, Any]) -> None:
         """Refuse a comparison that these choices were not made for.
 
-        :param asked: its shared settings.
-        :param strategies: its strategies.
         :param defaults: of settings, some of which may be younger than the choices.
         :raises ValueError: for another setting, or a strategy that was not tuned; the message names them.
         """

@@ -39,8 +39,6 @@ class Tuning:
     :param rates: the learning rates; by default half, once and twice the configuration's.
     :param own: whether the second step is taken.
     :param extend: how often the grid may grow.
-    :param checkpoints: when unfinished runs are saved.
-    :param executor: makes the runs; by default this process does.
     :raises ValueError: for an empty grid, a rate that is not positive, a stream other than "dev", or general tasks.
     """
 
@@ -75,9 +73,6 @@ class Tuning:
     def run(self, progress: bool = True, tell: Callable[[str], None] = lambda line: None) -> Tuned:
         """Make all runs that are missing, and choose.
 
-        :param progress: whether to show progress bars.
-        :param tell: is told what is going on.
-        :return: the choices, which are written too.
         :raises ValueError: if every trial of a strategy failed.
         """
         names = self.configuration.strategies

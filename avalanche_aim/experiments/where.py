@@ -22,10 +22,7 @@ def noted(doing: str) -> Iterator[None]:
 
 
 def name_of(experience: Any) -> str:
-    """Name an experience, or the whole stream where it is none.
-
-    :param experience: an experience or a stream of a text benchmark.
-    """
+    """Name an experience, or the whole stream where it is none."""
     number = getattr(experience, "current_experience", None)
     return "all tasks" if number is None else f"task {experience.task_name} (experience {number})"
 

@@ -33,7 +33,6 @@ class Place:
     """What the process that was started has, and every worker is to have.
 
     :param working_directory: a folder that all machines see.
-    :param results: another one.
     :param mark: what its file :data:`MARK` holds.
     :param versions: of the libraries that results depend on.
     :param prepare: registers strategies, say.
@@ -50,7 +49,6 @@ class Place:
         """Describe this process.
 
         :param results: the folder of results, which gets a mark unless it has one.
-        :param prepare: is called in each worker.
         """
         results.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError), (results / MARK).open("x") as file:
@@ -84,8 +82,6 @@ def make(job: list[Any], places: Any, key: Key, references: list[float] | None) 
     """Make a run.
 
     :param job: a reference to a :class:`Job`, in a list so that Ray leaves it one.
-    :param places: is told how far the run is.
-    :param key: which run.
     :param references: of its tasks, for FWT.
     """
     comparison = _comparison(job[0], key.order, key.seed)
@@ -102,10 +98,6 @@ def make(job: list[Any], places: Any, key: Key, references: list[float] | None) 
 def measure(job: list[Any], places: Any, seed: int, order: str, task: int) -> float:
     """Measure what a task scores when it is trained on alone.
 
-    :param job: as of :func:`make`.
-    :param places: of no account.
-    :param seed: of the runs that this is for.
-    :param order: likewise.
     :param task: its place in the order.
     """
     return _comparison(job[0], order, seed).measure_alone(seed, order, [task])[0]
@@ -114,7 +106,6 @@ def measure(job: list[Any], places: Any, seed: int, order: str, task: int) -> fl
 def take_part(place: list[Any]) -> None:
     """Become like the process that was started.
 
-    :param place: a reference to its :class:`Place`, in a list.
     :raises ValueError: for other versions.
     :raises OSError: if a folder is not there.
     """

@@ -28,10 +28,8 @@ def write_report(
 ) -> str:
     """Read a comparison and write it in the formats that are asked for.
 
-    :param folder: of the comparison.
     :param formats: of :data:`FORMATS`; "text" is what is returned anyway.
     :param baseline: what the others are compared with; naive by default, where there are runs of it.
-    :param out: where to; ``folder`` by default.
     :param metrics: Python files with metrics of your own, :func:`~avalanche_aim.report.quantities.own_metrics`.
     :return: the report as text, with the names of the files.
     :raises ValueError: for a baseline without finished runs, a damaged file, or a metric that is none.

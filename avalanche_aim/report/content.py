@@ -31,11 +31,8 @@ REFERENCES = ("joint", "cumulative")
 class Report:
     """The runs of a comparison and what follows from them.
 
-    :param results: the finished runs.
-    :param failures: the failed ones.
     :param origins: what each was asked for, and where it ran.
     :param baseline: what the others are compared with, or None.
-    :param folder: of the comparison.
     :param own: metrics of a user's own.
     """
 
@@ -50,7 +47,6 @@ class Report:
     def read(cls, folder: Path, baseline: str | None = None, own: Sequence[Quantity] = ()) -> "Report":
         """Read the folder of a comparison, finished or not.
 
-        :param folder: what ``--out`` was.
         :param baseline: a strategy with finished runs; :data:`BASELINE` by default, if there.
         :param own: metrics of a user's own, :func:`~avalanche_aim.report.quantities.own_metrics`.
         :raises ValueError: for a baseline without finished runs, or a damaged file.
@@ -83,10 +79,7 @@ class Report:
         return list(dict.fromkeys(task for result in runs for task in result.tasks))
 
     def tasks_of(self, order: str) -> list[str]:
-        """Return the tasks of an order, in its sequence.
-
-        :param order: of the finished runs.
-        """
+        """Return the tasks of an order, in its sequence."""
         return next(result.tasks for result in self.results if result.order == order)
 
     def counted(self, task: str) -> str:
@@ -126,11 +119,7 @@ class Report:
         return not_measured(self.results)
 
     def runs(self, strategy: str, order: str | None = None) -> list[Result]:
-        """Return the finished runs of a strategy, by order and seed.
-
-        :param strategy: its name.
-        :param order: of this order alone.
-        """
+        """Return the finished runs of a strategy, by order and seed."""
         runs = [r for r in self.results if r.strategy == strategy and order in (None, r.order)]
         return sorted(runs, key=lambda run: (run.order, run.seed))
 
@@ -146,8 +135,6 @@ class Report:
     def difference(self, strategy: str, quantity: Quantity) -> Difference | None:
         """Return the difference to the baseline.
 
-        :param strategy: its name.
-        :param quantity: which.
         :return: None without a baseline, for the baseline itself, and where the two share no run.
         """
         if self.baseline in (None, strategy):

@@ -66,7 +66,6 @@ def spaced(wanted: Sequence[float], gap: float) -> list[float]:
     """Return places near the wanted ones, none closer to another than the gap, from 0 to 1 where there is room.
 
     :param wanted: from 0 to 1, rising.
-    :param gap: between two of them.
     """
     places: list[float] = []
     for number, place in enumerate(wanted):

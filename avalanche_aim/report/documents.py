@@ -26,9 +26,7 @@ _LATEX = {
 def document(report: Report, template: str, **more: Any) -> str:
     """Return a report as a template has it.
 
-    :param report: its content.
     :param template: a file of ``templates``.
-    :param more: what this template needs besides.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -69,16 +67,10 @@ def definitions(report: Report) -> dict[str, str]:
 
 
 def latex_escape(text: str) -> str:
-    """Return text that LaTeX prints as it stands.
-
-    :param text: any text.
-    """
+    """Return text that LaTeX prints as it stands."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 
 def minus(number: str) -> str:
-    """Put minus signs for the hyphens before numbers.
-
-    :param number: a cell.
-    """
+    """Put minus signs for the hyphens before numbers."""
     return re.sub(r"-(?=\d)", "−", number)

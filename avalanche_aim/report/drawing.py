@@ -89,10 +89,7 @@ class Plot:
 
 
 def side_by_side(plots: Sequence[Plot]) -> Plot:
-    """Return one plot of several in a row.
-
-    :param plots: at least one.
-    """
+    """Return one plot of several in a row."""
 
     def draw(figure: Any) -> None:
         parts = figure.subfigures(1, len(plots), squeeze=False, width_ratios=[plot.width for plot in plots])[0]
@@ -107,9 +104,6 @@ def swatch(line: str = "", marker: str = "", colour: str = "ink", width: float =
     """Return a line of a legend.
 
     :param line: its style as matplotlib has it ("-", "--"), or "" for none; "|" is upright.
-    :param marker: on it.
-    :param colour: a key of :data:`COLOURS`.
-    :param width: of the line.
     """
 
     def draw(figure: Any) -> None:
@@ -132,11 +126,7 @@ def strategy_swatch(look: Look) -> Plot:
 
 
 def tip(artists: Iterable[Any], words: str) -> None:
-    """Show words where a pointer rests on any of these.
-
-    :param artists: of matplotlib.
-    :param words: the text.
-    """
+    """Show words where a pointer rests on any of these."""
     for artist in artists:
         artist.set_gid(TIP + words)
 
@@ -145,8 +135,6 @@ def mark_tasks(axis: "Axes", places: Sequence[float], names: Sequence[str]) -> N
     """Draw where tasks begin, each name as long as there is room for.
 
     :param axis: whose limits are set.
-    :param places: where they begin, rising.
-    :param names: one for each.
     """
     low, high = axis.get_xlim()
     width = axis.figure.bbox.width / axis.figure.dpi * 72
@@ -159,11 +147,7 @@ def mark_tasks(axis: "Axes", places: Sequence[float], names: Sequence[str]) -> N
 
 
 def shorten(name: str, length: int) -> str:
-    """Return a name that fits, with an ellipsis where it was cut.
-
-    :param name: any text.
-    :param length: characters there is room for.
-    """
+    """Return a name that fits, with an ellipsis where it was cut."""
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 

@@ -19,7 +19,6 @@ from .stream_plots import heat_map, overview_plots, task_bars, task_plots
 def page(report: Report, beside: Path | None = None) -> str:
     """Return the page.
 
-    :param report: its content.
     :param beside: the folder it is written to, for links to the files of the comparison; its own by default.
     """
     from markupsafe import Markup

@@ -35,7 +35,6 @@ class Quantity:
     def value(self, result: Result) -> float | None:
         """Return the number of a run, None where it has none.
 
-        :param result: the run.
         :raises ValueError: if it cannot be taken from the run.
         """
         try:
@@ -82,10 +81,7 @@ COSTS = (
 
 
 def task_score(task: str) -> Quantity:
-    """Return the score on one task after the last: R[T-1][j].
-
-    :param task: its name; its place may differ from order to order.
-    """
+    """Return the score on one task after the last: R[T-1][j]."""
 
     def of(result: Result) -> float | None:
         return result.r[-1][result.tasks.index(task)] if task in result.tasks else None

@@ -10,12 +10,7 @@ from .stream_plots import heat_map
 
 
 def draw_results(results: Sequence[Result], folder: Path) -> list[Path]:
-    """Write R of the first order and seed as R.png, and the signals of each run that merges.
-
-    :param results: the finished runs.
-    :param folder: where to.
-    :return: the files.
-    """
+    """Write R of the first order and seed as R.png, and the signals of each run that merges."""
     first = results[0]
     shown = [r for r in results if (r.order, r.seed) == (first.order, first.seed)]
     plots = {folder / "R.png": side_by_side([heat_map(_titled(run), [run]) for run in shown])}

@@ -46,18 +46,11 @@ class Timeline:
         return {k: sum(n for other, n in self.lengths.items() if other < k) for k in self.lengths}
 
     def at(self, record: Any) -> int:
-        """Return where a record stands.
-
-        :param record: of a merge or an iteration.
-        """
+        """Return where a record stands."""
         return self.starts[record.experience] + record.iteration
 
     def series(self, name: str, records: Sequence[Any]) -> list[Piece]:
-        """Return a number of each record, a piece for each experience; NaN where there is none.
-
-        :param name: of the number.
-        :param records: in order of time.
-        """
+        """Return a number of each record, a piece for each experience; NaN where there is none."""
         values = ((record, getattr(record, name)) for record in records)
         points = ((r.experience, (self.at(r), nan if value is None else float(value))) for r, value in values)
         return [[point for _, point in piece] for _, piece in groupby(points, key=lambda pair: pair[0])]
@@ -76,10 +69,7 @@ class Timeline:
 
 
 def signal_plot(result: Result) -> Plot:
-    """Return the plot of a run: learning signal and interval with the merges, and losses and activations if monitored.
-
-    :param result: of a strategy that merges.
-    """
+    """Return the plot of a run: learning signal and interval with the merges, and losses and activations if monitored."""
     assert result.history is not None  # callers choose such runs
     line = Timeline(result.history)
     length = sum(line.lengths.values())

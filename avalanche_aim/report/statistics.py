@@ -29,11 +29,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread | None":
-        """Summarise values.
-
-        :param values: finite numbers.
-        :return: None where there are none.
-        """
+        """Summarise values."""
         if not values:
             return None
         return cls(len(values), fmean(values), stdev(values) if len(values) > 1 else None)
@@ -66,8 +62,6 @@ class Difference:
 def paired_difference(values: Mapping[Run, float], baseline: Mapping[Run, float]) -> Difference | None:
     """Compare with a baseline over the runs that both have.
 
-    :param values: one number for each order and seed.
-    :param baseline: the same of the baseline.
     :return: None where they share no order and seed.
     """
     shared = sorted(values.keys() & baseline.keys())
@@ -85,10 +79,6 @@ def bootstrap_interval(
 
     Efron, *Bootstrap Methods: Another Look at the Jackknife* (1979); the same seed gives the same interval.
 
-    :param values: at least two finite numbers.
-    :param confidence: between 0 and 1.
-    :param resamples: how many samples are drawn with replacement.
-    :param seed: of the drawing.
     :raises ValueError: for fewer than two values: one says nothing about its spread.
     """
     from scipy.stats import bootstrap
@@ -109,7 +99,6 @@ def relative_change(values: Sequence[float], baseline: Sequence[float]) -> float
     runs are positive or all negative.
 
     :param values: of the same runs as the baseline.
-    :param baseline: what they are compared with.
     :return: None where it is undefined.
     """
     if not values or not (min(baseline) > 0 or max(baseline) < 0):

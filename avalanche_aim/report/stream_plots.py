@@ -131,7 +131,6 @@ def _bars(report: Report, task: str) -> Plot:
 def heat_map(name: str, runs: Sequence[Result]) -> Plot:
     """Return R as a heat map, mean over runs: rows after training on a task, columns evaluated on one.
 
-    :param name: over it.
     :param runs: of one order.
     """
     tasks, r = runs[0].tasks, np.mean([result_matrix(run.r) for run in runs], axis=0)

@@ -17,9 +17,6 @@ COMPARED = METRICS[:3]
 class Table:
     """Names in the first column, numbers in the others.
 
-    :param title: what it shows, in a few words.
-    :param header: one name a column.
-    :param rows: one text a column.
     :param note: what a reader must know to read it.
     """
 
@@ -33,8 +30,6 @@ def cell(mean: float | None, deviation: float | None = None, digits: int = 1, si
     """Write mean ± deviation.
 
     :param mean: None is shown as a dash.
-    :param deviation: left out if None.
-    :param digits: after the point.
     :param sign: "+" to show the sign of positive numbers.
     """
     if mean is None:
@@ -77,7 +72,6 @@ def _means(report: Report, title: str, quantities: Sequence[Quantity], note: str
 def difference_table(report: Report) -> Table | None:
     """Paired differences to the baseline, one row a strategy.
 
-    :param report: its content.
     :return: None where there is nothing to compare.
     """
     shown = [quantity for quantity in (*COMPARED, *report.own) if report.has(quantity)]

@@ -25,8 +25,6 @@ def resolve_cache(cache: bool | str | Path, name: str) -> Path | None:
     """Return the folder that a ``cache`` argument asks for.
 
     :param cache: True for the folder ``name`` in :func:`cache_dir`, False for none, or a folder.
-    :param name: what is kept there.
-    :return: the folder, or None for no cache.
     :raises TypeError: for anything else.
     """
     if isinstance(cache, bool):
@@ -48,8 +46,6 @@ def digest(content: Any) -> str:
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file that appears under its name only once it is whole on the disk; its folder is made if need be.
 
-    :param path: the file.
-    :param content: its bytes.
     :raises OSError: where it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +69,6 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
     If the process dies between the two renames, what was there is beside it, under a name that begins with a dot.
 
-    :param folder: the folder.
     :return: where to write, beside it; gone if the body raises.
     :raises OSError: where it cannot be written.
     """

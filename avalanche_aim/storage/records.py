@@ -15,9 +15,7 @@ LARGEST = 1e100
 def record(kind: type[T], data: Any, what: str, checked: Iterable[str] | None = None) -> T:
     """Make a dataclass from plain data.
 
-    :param kind: the dataclass.
     :param data: its fields as plain data; None stands for a number that is not finite, which JSON can't hold.
-    :param what: what the data is, for the message.
     :param checked: the fields whose types are checked; all by default.
     :raises ValueError: for missing or unknown fields, or a value of another type.
     """

@@ -13,7 +13,6 @@ def read_yaml(path: Path, what: str) -> dict[Any, Any]:
     Tags and aliases are refused: no setting needs them, a tag can ask for what YAML's reader has no answer to, and a
     few lines of aliases can stand for more values than fit into memory. Nothing in a file is ever executed.
 
-    :param path: the file.
     :param what: what it holds, with an example, for the error message: "settings such as 'epochs: 3'".
     :raises ValueError: for a file that is no such mapping.
     :raises OSError: for one that can't be read.

@@ -14,7 +14,6 @@ from ...rehearsal.memory import RehearsalMemory
 class EvaluatedWeights(Stateful, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Puts slow weights into the model for evaluations; training goes on with the fast ones.
 
-    :param slow: the slow weights.
     :param memory: of the strategy that they go with: they begin with the first task in which something is rehearsed,
         as everything that AIM does; None to begin with the first task.
     """
@@ -36,7 +35,6 @@ class EvaluatedWeights(Stateful, SupervisedPlugin, supports_distributed=True):  
             self.slow.start(trainable(strategy.model))
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Take the weights into the average."""
         self.iteration += 1
         if self.active:
             iterations = strategy.train_epochs * len(strategy.dataloader)

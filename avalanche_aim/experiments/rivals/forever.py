@@ -18,9 +18,7 @@ class StrengthenedRehearsal(Rehearsal):
     previous task. The note gives neither γ nor the length of a rehearsal: by default it has as many iterations as have
     passed since the last one, so that it costs what alternation does.
 
-    :param time: the schedule.
     :param strength: 10⁻³ in the paper; 0 for no penalty.
-    :param gamma: γ.
     :param iterations: of each rehearsal; as many as have passed by default.
     :raises ValueError: for a negative strength or γ, or less than one iteration.
     """
@@ -42,7 +40,6 @@ class StrengthenedRehearsal(Rehearsal):
 
     @property
     def beta(self) -> float:
-        """β_t."""
         return self.strength * min(3.0, max(0.5, 1 + self.gamma * (self.time.intensity - 1)))
 
     def penalty(self, weights: Sequence[Tensor]) -> Tensor | None:

@@ -14,7 +14,6 @@ class MagMax(EvaluatedWeights, supports_distributed=True):  # type: ignore[call-
     The task vectors are τ_t = θ_t − θ₀, θ_t the weights at the end of task t; of two that are equally large the later
     counts. Data-free. Source: Marczak et al. 2024, arXiv 2407.06322; ``scale`` is that of its public scripts.
 
-    :param scale: λ.
     :raises ValueError: for a scale that is not positive.
     """
 
@@ -30,7 +29,6 @@ class MagMax(EvaluatedWeights, supports_distributed=True):  # type: ignore[call-
         self.largest: dict[str, Tensor] = {}
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Keep θ₀."""
         super().before_training_exp(strategy)
         if not self.origin:
             self.origin = {name: weight.detach().clone() for name, weight in trainable(strategy.model).items()}

@@ -13,8 +13,6 @@ class MixReplay(Stateful, SupervisedPlugin, supports_distributed=True):  # type:
 
     Each remembered example is seen once in an epoch, as each new one: with a memory of 2 % and three past tasks of the
     same size, 5.7 % of all examples. Source: the public code of the group that wrote FOREVER (``CL_Memory``).
-
-    :param memory: what is rehearsed.
     """
 
     def __init__(self, memory: RehearsalMemory) -> None:
@@ -27,5 +25,4 @@ class MixReplay(Stateful, SupervisedPlugin, supports_distributed=True):  # type:
             strategy.adapted_dataset = strategy.adapted_dataset.concat(self.storage_policy.buffer)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Remember a share of this experience."""
         self.storage_policy.post_adapt(strategy, strategy.experience)

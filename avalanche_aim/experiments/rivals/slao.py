@@ -38,7 +38,6 @@ class SLAO(EvaluatedWeights, supports_distributed=True):  # type: ignore[call-ar
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Merge."""
         merged = {name: weight.detach().clone() for name, weight in _lora(strategy.model).items()}
         for name, before in self.slow.average.items():
             if "lora_B" in name:

@@ -20,7 +20,6 @@ class IntermittentReplay(Stateful, ReplayPlugin, supports_distributed=True):  # 
     Source: arXiv 2511.22367 and its public code, with k = 2 and the loss (L_new + L_memory)/2, which is the mean over a
     batch of two equal parts.
 
-    :param memory: what is rehearsed.
     :param every: k; 1 is plain replay.
     :param batch_size_mem: remembered examples of a batch; as many as new ones by default.
     :raises ValueError: for less than 1.
@@ -36,12 +35,10 @@ class IntermittentReplay(Stateful, ReplayPlugin, supports_distributed=True):  # 
         self.iteration = self.seen = 0
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Count the task's iterations from 0."""
         super().before_training_exp(strategy, *args, **kwargs)
         self.iteration = 0
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Count the epoch's new examples from 0."""
         self.seen = 0
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -61,20 +58,12 @@ class SurprisingMemory(RehearsalMemory):
     """
 
     def remember(self, agent_state: Any, dataset: Any) -> None:
-        """Measure the losses, and keep the share of highest.
-
-        :param agent_state: the training strategy.
-        :param dataset: the task's data.
-        """
+        """Measure the losses, and keep the share of highest."""
         self._losses = broadcast(_losses(agent_state, dataset))
         self.add(dataset)
 
     def choose(self, targets: Sequence[int], size: int) -> list[int]:
-        """Choose the rows to keep.
-
-        :param targets: of the experience's examples.
-        :param size: how many rows.
-        """
+        """Choose the rows to keep."""
         ranked = sorted(range(len(targets)), key=lambda row: -self._losses[row])
         return sorted(ranked[:size])
 

@@ -66,7 +66,6 @@ class WeightSpaceConsolidation(Stateful, SupervisedPlugin, supports_distributed=
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """End the task with the average."""
         if self.averaged:
             for weight, average in zip(trainable(strategy.model).values(), self.average, strict=True):
                 weight.copy_(average)
@@ -77,7 +76,6 @@ def score(optimizer: Any, weight: Tensor) -> Tensor:
     """Return |m̂| · v̂ of Adam for each number of a weight.
 
     :param optimizer: the optimizer, after its first step.
-    :param weight: the weight.
     :raises ValueError: for an optimizer without Adam's moments.
     """
     state: Mapping[str, Any] = optimizer.state.get(weight, {})
@@ -91,9 +89,7 @@ def score(optimizer: Any, weight: Tensor) -> Tensor:
 def reset_(weight: Tensor, before: Tensor, scores: Tensor, retain: float) -> None:
     """Move the numbers of low score half-way back, in place.
 
-    :param weight: θ.
     :param before: θ_prev.
-    :param scores: of the same shape.
     :param retain: the share of highest score that stays; one number at least.
     """
     kept = max(1, int(retain * scores.numel()))
