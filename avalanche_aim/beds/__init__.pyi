@@ -1,6 +1,6 @@
 from .digits import DIGITS, digits
 from .embeddings import Embeddings
-from .encoder import DEFAULT_ENCODER
+from .encoder_files import DEFAULT_ENCODER
 from .features import feature_benchmark
 from .head import Head, LabelScores
 

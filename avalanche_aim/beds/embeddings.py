@@ -7,13 +7,12 @@ be deleted at any time.
 import hashlib
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
@@ -21,9 +20,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..distributed import is_main_process
-from ..storage.files import digest, resolve_cache, write_atomically
-from .encoder import DEFAULT_ENCODER, SentenceEncoder
-from .encoder_files import encoder_folder, files_fingerprint
+from ..storage.files import digest, locked, resolve_cache, write_atomically
+from .encoder import SentenceEncoder
+from .encoder_files import DEFAULT_ENCODER, encoder_folder, files_fingerprint
 
 FORMAT = 1
 """Of the files: to be raised with every change of what they hold or of how a text is embedded."""
@@ -67,8 +66,9 @@ class Embeddings:
         keys = [_key(text) for text in texts]
         self._read_kept()
         if not self._known.keys() >= set(keys):
-            with self._alone():
-                self._read_kept()  # what another process computed meanwhile
+            # One process at a time computes, so that the others find what it kept.
+            with locked(self.folder / "lock", wait=True) if self.folder else nullcontext():
+                self._read_kept()
                 missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
                 self._compute(missing, progress)
         vectors = [self._known[key] for key in keys]
@@ -121,23 +121,6 @@ class Embeddings:
                 warnings.warn(f"{path} holds no embeddings ({error}); computing them again", stacklevel=3)
                 with suppress(OSError):
                     path.unlink()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Let one process at a time compute, so that the others find what it kept."""
-        if self.folder is None:
-            yield
-            return
-        lock = FileLock(self.folder / "lock", fallback_to_soft=False)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except (OSError, NotImplementedError):  # no lock can be had here: compute all the same
-            pass
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _key(text: str) -> bytes:

@@ -7,10 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .encoder_files import DEFAULT_ENCODER, encoder_folder
-
-__all__ = ["DEFAULT_ENCODER", "SentenceEncoder", "encoder_folder"]
-
 BATCH_TOKENS = 4096
 """Tokens of a batch, padding included."""
 

@@ -3,14 +3,10 @@
 The answers are the only stored result; every number is a function of them. They are questions that the stream does
 not train on, and none of their numbers is part of OP or any other score.
 
-A question that went from right to wrong may have been guessed right before. The usual correction for guessing takes a
-model to know an answer, or else to pick one of the k options at random. Of the questions that it knows at neither
-time, (1 − 1/k)² are then wrong both times and (1/k)(1 − 1/k) go from right to wrong by chance, and as many from wrong
-to right. So for each question that is wrong both times, 1/(k − 1) has moved by chance in either direction, and that
-much is subtracted. Harmon et al., *Mapping Post-Training Forgetting in Language Models at Scale* (arXiv 2510.17776),
-count such transitions of single questions and subtract the share of guessing likewise; this derivation is our own. A
-model that keeps to its wrong answers guesses less than that, and the adjusted share is then too low: the truth lies
-between the two.
+A question that went from right to wrong may have been guessed right before. Of the questions that a model guesses among
+k options both times, (1 − 1/k)² are wrong both times and (1/k)(1 − 1/k) go from right to wrong, and as many back. So
+for each question that is wrong both times, 1/(k − 1) is subtracted. Harmon et al. (arXiv 2510.17776) count such
+transitions and subtract the share of guessing likewise; this derivation is our own. docs/general.md says what it shows.
 """
 
 import math

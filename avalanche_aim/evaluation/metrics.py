@@ -28,7 +28,6 @@ class _ExampleMean(GenericPluginMetric[float, Mean]):
     def __init__(self, level: Level) -> None:
         super().__init__(Mean(), reset_at=level, emit_at=level, mode="eval")
         self.level = level
-        self._empty = True
 
     def values(self, strategy: Any) -> Tensor:
         """The value of each example of the current batch that has one."""
@@ -37,15 +36,10 @@ class _ExampleMean(GenericPluginMetric[float, Mean]):
     def update(self, strategy: Any) -> None:
         values = self.values(strategy)
         if len(values):
-            self._empty = False
             self._metric.update(float(values.cpu().double().mean()), len(values))
 
-    def reset(self) -> None:
-        super().reset()
-        self._empty = True
-
     def _package_result(self, strategy: Any) -> list[MetricValue] | None:
-        return None if self._empty else super()._package_result(strategy)
+        return super()._package_result(strategy) if self._metric.weight else None
 
     def __str__(self) -> str:
         return f"{self.label}_{'Exp' if self.level == 'experience' else 'Stream'}"

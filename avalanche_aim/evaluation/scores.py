@@ -1,4 +1,8 @@
-"""Scores of one generated answer against its references, each in [0, 1]."""
+"""Scores of one generated answer against its references, each in [0, 1].
+
+A score takes the generated answer and the accepted ones, of which it refuses an empty list with a ``ValueError``; the
+best of them counts.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,20 +12,12 @@ from typing import Any
 
 
 def normalise(text: str) -> str:
-    """Lower-case and strip, as the published code does before it compares.
-
-    :param text: an answer.
-    """
+    """Lower-case and strip, as the published code does before it compares."""
     return text.strip().lower()
 
 
 def exact_match(prediction: str, references: Sequence[str]) -> float:
-    """1 if the prediction equals one of the references after :func:`normalise`, else 0.
-
-    :param prediction: the generated answer.
-    :param references: the accepted answers, at least one.
-    :raises ValueError: without a reference.
-    """
+    """1 if the prediction equals one of the references after :func:`normalise`, else 0."""
     _check(references)
     return float(any(normalise(prediction) == normalise(reference) for reference in references))
 
@@ -32,10 +28,6 @@ def rouge_l(prediction: str, references: Sequence[str]) -> float:
     Lin, *ROUGE* (2004), section 3, as in the evaluation of Super-NaturalInstructions (Wang et al. 2022): package
     ``rouge-score``, Porter stemming. Words are runs of a–z and 0–9; a text without any scores 0, even against
     itself.
-
-    :param prediction: the generated answer.
-    :param references: the accepted answers, at least one.
-    :raises ValueError: without a reference.
     """
     _check(references)
     scores = _rouge_scorer().score_multi([normalise(reference) for reference in references], normalise(prediction))
@@ -48,10 +40,6 @@ def edit_similarity(prediction: str, references: Sequence[str]) -> float:
     As TRACE scores Py150 (arXiv 2310.06762): placeholders of literals (``<STR_LIT:text>``) give way to their text, and
     then it is ``fuzzywuzzy``'s ratio, which without python-Levenshtein is that of :mod:`difflib`, taken here, and with
     it counts matching characters a little otherwise.
-
-    :param prediction: the generated answer.
-    :param references: the accepted answers, at least one.
-    :raises ValueError: without a reference.
     """
     _check(references)
     code = _literals(prediction)
@@ -62,10 +50,6 @@ def first_letter(prediction: str, references: Sequence[str]) -> float:
     """1 if the prediction begins with the letter that a reference begins with, after an ``Answer:``, else 0.
 
     The accuracy of ScienceQA in TRACE, whose answers are a letter and the reason for it, which is not scored.
-
-    :param prediction: the generated answer.
-    :param references: the accepted answers, at least one.
-    :raises ValueError: without a reference.
     """
     _check(references)
     letter = _letter(prediction)
@@ -73,10 +57,7 @@ def first_letter(prediction: str, references: Sequence[str]) -> float:
 
 
 SCORES: dict[str, Callable[[str, Sequence[str]], float]] = {
-    "exact_match": exact_match,
-    "rouge_l": rouge_l,
-    "edit_similarity": edit_similarity,
-    "first_letter": first_letter,
+    score.__name__: score for score in (exact_match, rouge_l, edit_similarity, first_letter)
 }
 """The score of each metric that a :class:`~avalanche_aim.text.TextTask` can name."""
 

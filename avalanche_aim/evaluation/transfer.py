@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+"""R, shape (T, T), with NaN where nothing was measured."""
 
 DEFINITIONS = {
     "OP": "overall performance: mean_j R[T-1][j]",
@@ -28,7 +29,6 @@ def result_matrix(rows: Sequence[Sequence[float | None]]) -> Matrix:
     """Make an R matrix from rows that may be short or have None where nothing was measured.
 
     :param rows: R[i][j], one row a trained task.
-    :return: shape (T, T) with NaN where nothing was measured.
     :raises ValueError: if a row is longer than there are tasks, or there is none.
     """
     size = len(rows)

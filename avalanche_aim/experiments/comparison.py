@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,8 +12,8 @@ from avalanche.benchmarks import CLScenario
 
 from ..checkpoint import CheckpointFolder, CheckpointPlugin
 from ..distributed import is_main_process, local_main_process_first, on_main_process, world_size
+from ..storage.files import locked
 from ..training.out_of_memory import free_memory
-from .claims import Claims
 from .configuration import Configuration
 from .general import GeneralTasks
 from .loggers import check_loggers, loggers
@@ -78,7 +78,6 @@ class Comparison:
         self.store = RunStore(folder, defaults=type(configuration)().of_run(""))
         batch_of_process(configuration.batch_size)
         check_loggers(configuration.log)
-        self._claims = Claims(self.store.runs)
         self.ended: dict[Key, Result | Failure | None] = on_main_process(self._finished)
         self.streams: dict[str, CLScenario] = {}
         self.problems: list[str] = []
@@ -143,14 +142,17 @@ class Comparison:
         :param bar: the progress bar, which it moves by :meth:`examples`.
         :return: whether it has ended; else another command is making it.
         """
-        with self._claims.on(key.stem) as ours:
+        lock = self.store.runs / f"{key.stem}.lock"
+        with ExitStack() as stack:
+            ours = on_main_process(lambda: stack.enter_context(locked(lock, wait=False)))
             if ours:
                 end = bar.n + self.examples(key)
                 if self._still_to_run(key):
                     self.end(key, self._attempt(key, bar, label), bar)
                 bar.update(end - bar.n)
                 if is_main_process() and isinstance(self.ended[key], Result) and key not in self.unsaved:
-                    self._claims.forget(key.stem)
+                    with suppress(OSError):  # nobody will make it again
+                        lock.unlink(missing_ok=True)
         return ours
 
     def _still_to_run(self, key: Key) -> bool:

@@ -23,8 +23,7 @@ from ..training.divergence import DivergenceCheck
 from ..training.gradients import GradientStep
 from ..training.learning_rate import LearningRateSchedule
 from .configuration import Settings
-from .cost import CostMeter
-from .equal import EqualBudget
+from .cost import CostMeter, EqualBudget
 from .general import GeneralAbility, GeneralTasks
 from .models import metrics_of
 from .optimizers import OPTIMIZERS

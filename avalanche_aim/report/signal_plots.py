@@ -69,7 +69,7 @@ class Timeline:
 
 
 def signal_plot(result: Result) -> Plot:
-    """Return the plot of a run: learning signal and interval with the merges, and losses and activations if monitored."""
+    """Return the plot of a run that merges: learning signal, interval, and losses and activations if monitored."""
     assert result.history is not None  # callers choose such runs
     line = Timeline(result.history)
     length = sum(line.lengths.values())

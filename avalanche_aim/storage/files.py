@@ -1,4 +1,4 @@
-"""The library's cache folder, the keys in it, and writing so that no reader meets half a file or half a folder."""
+"""The library's cache folder, the keys in it, locks, and writing so that no reader meets half a file or folder."""
 
 import hashlib
 import json
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from filelock import FileLock, Timeout
 
 
 def cache_dir() -> Path:
@@ -86,3 +88,28 @@ def new_folder(folder: Path) -> Iterator[Path]:
             before.rename(folder)
         raise
     shutil.rmtree(before, ignore_errors=True)
+
+
+@contextmanager
+def locked(file: Path, wait: bool) -> Iterator[bool]:
+    """Hold a lock while the block runs; its process loses it when it ends, however it ends.
+
+    Where none can be had (the disk is full, the file system has none), the block runs all the same.
+
+    :param file: of the lock.
+    :param wait: whether to wait for another process that holds it.
+    :return: False where another process holds it.
+    """
+    # No marker file in the place of a lock: that of a process killed on another machine would stay for ever.
+    lock, ours = FileLock(file, blocking=wait, fallback_to_soft=False), True
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        ours = False
+    except (OSError, NotImplementedError):
+        pass  # without a lock, then
+    try:
+        yield ours
+    finally:
+        lock.release()

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from avalanche_aim.experiments.claims import Claims
 
 from avalanche_aim.cli import run as command
 from avalanche_aim.evaluation import DEFINITIONS
 from avalanche_aim.experiments import STRATEGIES, Configuration, Key, Result, comparison
-from avalanche_aim.experiments.claims import Claims
 from avalanche_aim.text.model import sources
 
 SMALL = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4", "--device", "cpu"]

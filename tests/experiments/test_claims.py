@@ -1,84 +1,20 @@
 """Several commands in one folder share its runs out."""
 
 import json
-import multiprocessing
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
-from forked import CONTEXT, command, forked
+from forked import command, forked
 from staged import Stage
 
 from avalanche_aim.__main__ import main
 from avalanche_aim.experiments import Comparison, Failure, Key, RunStore
-from avalanche_aim.experiments.claims import Claims
+from avalanche_aim.storage.files import locked
 
 ORDER = "news,reviews"
 Compare = Callable[..., Comparison]
-
-
-def hold(folder: Path, held: Any) -> None:
-    """Claim a run until the process is killed."""
-    with Claims(folder).on("run") as ours:
-        held.put(ours)
-        time.sleep(600)
-
-
-# Claims
-
-
-def test_a_run_is_claimed_once_at_a_time(tmp_path: Path) -> None:
-    first, second = Claims(tmp_path / "runs"), Claims(tmp_path / "runs")
-    with first.on("run") as ours, second.on("run") as theirs, second.on("other") as other:
-        assert (ours, theirs, other) == (True, False, True)
-    with second.on("run") as theirs:
-        assert theirs
-
-
-def test_a_claim_ends_with_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), Claims(tmp_path).on("run"):
-        raise RuntimeError
-    with Claims(tmp_path).on("run") as ours:
-        assert ours
-
-
-@pytest.mark.slow
-def test_a_claim_ends_with_a_killed_process(tmp_path: Path) -> None:
-    held: multiprocessing.Queue[bool] = CONTEXT.Queue()
-    process = forked(hold, tmp_path / "log", {}, tmp_path, held)
-    assert held.get(timeout=60)
-    with Claims(tmp_path).on("run") as ours:
-        assert not ours
-    process.kill()
-    process.join()
-    with Claims(tmp_path).on("run") as ours:
-        assert ours
-
-
-def test_a_finished_run_leaves_no_lock(tmp_path: Path) -> None:
-    claims = Claims(tmp_path)
-    with claims.on("run"):
-        claims.forget("run")
-    claims.forget("run")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("error", [OSError("no space left"), NotImplementedError("no flock")])
-def test_where_no_lock_can_be_had_the_run_is_made(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(lock: FileLock, **chosen: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(FileLock, "acquire", fail)
-    with Claims(tmp_path).on("run") as ours:
-        assert ours
-
-
-# Comparisons
 
 
 def test_what_another_command_is_making_is_left_to_it(stage: Stage, compare: Compare) -> None:
@@ -93,7 +29,7 @@ def test_what_another_command_is_making_is_left_to_it(stage: Stage, compare: Com
 
 
 def test_what_another_command_gave_up_is_run_in_the_end(stage: Stage, compare: Compare, tmp_path: Path) -> None:
-    claim = Claims(tmp_path / "out" / "runs").on(Key("naive", ORDER, 0).stem)
+    claim = locked(tmp_path / "out" / "runs" / f"{Key('naive', ORDER, 0).stem}.lock", wait=False)
     assert claim.__enter__()
     stage.during["aim"] = lambda: claim.__exit__(None, None, None)
     made = compare()

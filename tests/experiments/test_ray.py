@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from avalanche_aim.experiments.claims import Claims
 
 from avalanche_aim.__main__ import main
-from avalanche_aim.experiments.claims import Claims
 from avalanche_aim.experiments.result import Key
 
 ray = pytest.importorskip("ray", reason="needs ray: pip install 'avalanche-aim[ray]'")
