@@ -12,6 +12,7 @@ from avalanche.training import Naive
 from avalanche_aim import AIMMergingPlugin
 from avalanche_aim.experiments import STRATEGIES, Budget, Strategy
 from avalanche_aim.merging import SharesOfTask
+from benchmarks.evidence.turning import Turning
 
 AT_END = {"merges_at_end": True}
 AVERAGED = {"name": "exponential", "decay": 0.99}
@@ -56,6 +57,7 @@ STRATEGIES |= {
     "lean-slow": variant("lean", weights=UNDOING_NOTHING, slow=AVERAGED),
     "lean-no-last": variant("lean", schedule=without_the_last_merge),
     "lean-adaptive": variant("settled", rehearsal={"ratio": 0.3}),
+    **{f"lean-turning-{growth}": variant("lean", schedule=partial(Turning, growth)) for growth in (1.2, 1.4, 1.6)},
     "lean-every-8": variant("lean", schedule={"name": "fixed", "n": 8, **AT_END}),
     "lean-no-memory": variant("lean", rehearsal={"ratio": 0.0}),
     "lean-shared": variant("lean", rehearsal={"optimizer": "shared"}),
