@@ -1,6 +1,9 @@
 """Which share of a training batch's positions is padding: as stored, trimmed to the batch, grouped by length."""
 
+from collections.abc import Iterable
+
 import torch
+from torch import Tensor
 from transformers import AutoTokenizer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
@@ -8,7 +11,7 @@ from avalanche_aim import standard_cl
 from avalanche_aim.text.model.sources import resolve_model
 from avalanche_aim.text.model.tiny import TINY, tiny_tokenizer
 from avalanche_aim.text.stream.encoding import HEADER
-from avalanche_aim.text.stream.length_grouping import lengths_of, padding_share
+from avalanche_aim.text.stream.length_grouping import lengths_of
 from benchmarks.figures import Figure, Options
 
 BATCH_SIZE = 8
@@ -38,3 +41,15 @@ def figures(options: Options) -> list[Figure]:
         Figure("… of batches trimmed to their longest example (always done)", trimmed, unit=" %"),
         Figure("… and drawn from examples of like length (`LengthGrouping`)", grouped, unit=" %"),
     ]
+
+
+def padding_share(batches: Iterable[Tensor]) -> float:
+    """Return which share of the positions is padding when each batch is as long as its longest prompt and answer.
+
+    :param batches: the lengths of the examples of each batch, shape (B, 2).
+    """
+    tokens, positions = 0, 0
+    for lengths in batches:
+        tokens += int(lengths.sum())
+        positions += len(lengths) * int(lengths.max(0).values.sum())
+    return 1.0 - tokens / positions

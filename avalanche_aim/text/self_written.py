@@ -15,7 +15,7 @@ from ..rehearsal.sampling import balanced_choice
 from ..training.isolation import RandomStream, eval_mode, stream_seed
 from .model.generation import plain_generation
 from .model.language_model import LanguageModel
-from .stream.encoding import HEADER, PAD
+from .stream.encoding import HEADER, PAD, prompt_of
 
 AT_ONCE = 16
 """Texts that are written at once."""
@@ -135,7 +135,7 @@ class SelfWrittenMemory:
     def _written(self, model: LanguageModel, experience: Any, device: torch.device) -> Tensor:
         """Write, answer and filter examples; packed rows, shape (N, width)."""
         examples = [experience.dataset[number][0] for number in range(len(experience.dataset))]
-        prompts = [row[HEADER : HEADER + int(row[2])].tolist() for row in examples]
+        prompts = [prompt_of(row) for row in examples]
         begin, cue = _shared(prompts)
         longest = sum(map(len, prompts)) // len(prompts) - len(begin) - len(cue)
         task, width = int(examples[0][0]), len(examples[0])

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...distributed import world_size
 from ...storage.files import cache_dir, digest, write_atomically
 from ...training.isolation import RandomStream, eval_mode
-from ..stream.encoding import HEADER, Batch, pack, unpack
+from ..stream.encoding import HEADER, Batch, pack, prompt_of, unpack
 from .fingerprint import structure_fingerprint
 from .generation import plain_generation, up_to_end
 from .scoring import Blocks, Way, score, token_scores
@@ -72,7 +73,8 @@ def find(model: Any, x: Tensor, labels: Sequence[Sequence[int]]) -> Finding:
     key = digest([FORMAT, structure_fingerprint(model), str(x.device.type), x.shape[1], sizes])
     if key not in _FOUND:
         path = cache_dir() / "ways" / f"{key}.json"
-        finding = None if _several() else _read(path)
+        # Several processes must pass the same number of times through a sharded model.
+        finding = None if world_size() > 1 else _read(path)
         if finding is None:
             finding = measure(inner, model.tokenizer, x, labels, lambda: model.mixed_precision(x.device))
             content = {**asdict(finding), "way": finding.way.name, "generation": finding.generation.name}
@@ -98,11 +100,6 @@ def _read(path: Path) -> Finding | None:
         return None
 
 
-def _several() -> bool:
-    """Whether there are several processes, which must pass the same number of times through a sharded model."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
 def measure(
     model: Any,
     tokenizer: Any,
@@ -124,9 +121,8 @@ class _Measurement:
     def __init__(self, model: Any, tokenizer: Any, x: Tensor, labels: Sequence[Sequence[int]]) -> None:
         self.model, self.tokenizer, self.x = model, tokenizer, x
         self.kind = model.config.model_type
-        self.labels = list(dict.fromkeys(map(tuple, labels))) or [
-            _answer(row) or tuple(_prompt(row)[-2:]) for row in x[[0, -1]]
-        ]
+        own = [row[HEADER + int(row[2]) :][: int(row[3])].tolist() or prompt_of(row)[-2:] for row in x[[0, -1]]]
+        self.labels = list(dict.fromkeys(map(tuple, labels))) or [tuple(answer) for answer in own]
         self.longest = x.shape[1] - HEADER
         self.packed = self.longest + sum(map(len, self.labels))
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else model.dtype
@@ -189,7 +185,7 @@ class _Case:
         long = min(room, max(SHORT, reach + 2 + GENERATED))
         short = min(max(1, long - 5), SHORT // 2)
         rows = zip(of.x[[0, -1]], (long, short), strict=True)
-        self.long, self.short = (_resized(_prompt(row) or list(first), size) for row, size in rows)
+        self.long, self.short = (_resized(prompt_of(row) or list(first), size) for row, size in rows)
         between: list[tuple[int, ...]] = []
         for label in of.labels[1:]:
             if long + len(first) + len(last) + sum(map(len, between)) > reach + 1:
@@ -287,14 +283,6 @@ def _numbers(settings: Any, name: str = "") -> Iterator[int]:
         and not (name in SIZES or name.startswith("num_") or name.endswith("_id"))
     ):
         yield settings
-
-
-def _prompt(row: Tensor) -> list[int]:
-    return row[HEADER : HEADER + int(row[2])].tolist()
-
-
-def _answer(row: Tensor) -> tuple[int, ...]:
-    return tuple(row[HEADER + int(row[2]) : HEADER + int(row[2] + row[3])].tolist())
 
 
 def _resized(tokens: list[int], size: int) -> list[int]:

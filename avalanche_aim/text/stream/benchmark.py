@@ -40,14 +40,15 @@ def standard_cl(
     :param tokenizer: the model's tokenizer, ``LanguageModel.tokenizer``.
     :param data: a folder or objects (:func:`~avalanche_aim.text.read_tasks`), "hub" for the Hugging Face Hub, or
         "sample" for the small data set shipped here.
-    :param options: ``train_per_task``, ``eval_per_task``, ``max_prompt_tokens``, ``seed``, ``strict``, ``cache``,
-        ``columns`` and ``task_settings`` of :func:`benchmark_from_files`.
+    :param options: ``train_per_task`` and ``eval_per_task``, the most examples of a task for training, and for dev and
+        test each, evenly over its labels, or None for all; ``seed`` of their choice; ``strict``, ``columns`` and
+        ``task_settings`` of :func:`~avalanche_aim.text.read_tasks`; ``max_prompt_tokens`` and ``cache`` of
+        :func:`text_benchmark`.
     :return: a benchmark with ``train_stream``, ``dev_stream`` and ``test_stream``; see :func:`text_benchmark`.
     :raises ValueError: for an unknown order or malformed data.
     :raises FileNotFoundError: for data that is not there.
     """
-    names, data = _files("standard_cl", order, data)
-    return benchmark_from_files(names, tokenizer, data, **options)
+    return _benchmark("standard_cl", order, tokenizer, data, **options)
 
 
 def long_sequence(
@@ -57,10 +58,9 @@ def long_sequence(
 
     :param order: 4, 5 or 6, an order's name, a list of tasks, or one task.
     :param data: a folder in any layout, or "hub".
-    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    :param options: as for :func:`standard_cl`, and so are the tokenizer, the result and the errors.
     """
-    names, data = _files("long_sequence", order, data)
-    return benchmark_from_files(names, tokenizer, data, **options)
+    return _benchmark("long_sequence", order, tokenizer, data, **options)
 
 
 def superni(
@@ -70,10 +70,9 @@ def superni(
 
     :param order: 1 or 2, an order's name, a list of tasks ("task002", or just "002"), or one task.
     :param data: a folder in any layout.
-    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    :param options: as for :func:`standard_cl`, and so are the tokenizer, the result and the errors.
     """
-    names, data = _files("superni", order, data)
-    return benchmark_from_files(names, tokenizer, data, **options)
+    return _benchmark("superni", order, tokenizer, data, **options)
 
 
 def trace(
@@ -83,10 +82,9 @@ def trace(
 
     :param order: 1, its name, a list of tasks, or one task.
     :param data: the folder of its files, ``<Dataset>/{train,eval,test}.json``.
-    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    :param options: as for :func:`standard_cl`, and so are the tokenizer, the result and the errors.
     """
-    names, data = _files("trace", order, data)
-    return benchmark_from_files(names, tokenizer, data, **options)
+    return _benchmark("trace", order, tokenizer, data, **options)
 
 
 def mmlu_pro(
@@ -96,10 +94,9 @@ def mmlu_pro(
 
     :param order: 1, its name, a list of domains ("computer-science"), or one domain.
     :param data: a folder with its files, or "hub".
-    :param options: as for :func:`standard_cl`, and so are the result and the errors.
+    :param options: as for :func:`standard_cl`, and so are the tokenizer, the result and the errors.
     """
-    names, data = _files("mmlu_pro", order, data)
-    return benchmark_from_files(names, tokenizer, data, **options)
+    return _benchmark("mmlu_pro", order, tokenizer, data, **options)
 
 
 ORDERS = {
@@ -113,18 +110,45 @@ ORDERS = {
 
 
 def benchmark_tasks(
-    benchmark: str, order: int | str | Sequence[str], data: Data | None, **options: Any
+    benchmark: str,
+    order: int | str | Sequence[str],
+    data: Data | None,
+    *,
+    train_per_task: int | None = None,
+    eval_per_task: int | None = None,
+    seed: int = 0,
+    strict: bool = False,
+    **reading: Any,
 ) -> list[TextTask]:
     """Read the tasks of a benchmark as text, for models of any kind.
 
-    :param benchmark: a name of :data:`ORDERS`.
-    :param order: as for the function of that name.
-    :param data: likewise.
-    :param options: those of :func:`benchmark_from_files`, but ``max_prompt_tokens`` and ``cache``; ``tokenizer`` where
-        data needs a chat template.
+    :param benchmark: a name of :data:`ORDERS`; the other arguments are those of the function of that name.
+    :param reading: of :func:`~avalanche_aim.text.read_tasks`.
     """
-    names, data = _files(benchmark, order, data)
-    return _read(names, data, **options)
+    names = resolve_order(order, *ORDERS[benchmark])
+    if benchmark == "standard_cl" and str(data) == "sample":
+        names, data = tuple(SAMPLE_TASKS.get(canonical(name), name) for name in names), SAMPLE
+    elif data is None or str(data) == "sample":
+        raise ValueError(
+            f"data: expected a folder with the files of {', '.join(names)}, got {data!r}; the shipped sample has the "
+            "Standard CL tasks only"
+        )
+    tasks = read_tasks(data, names, strict, **reading)
+    return [task.sample(train_per_task, eval_per_task, seed) for task in tasks]
+
+
+def _benchmark(
+    name: str,
+    order: Any,
+    tokenizer: Any,
+    data: Any,
+    *,
+    max_prompt_tokens: int = 512,
+    cache: bool | str | Path = True,
+    **options: Any,
+) -> CLScenario:
+    tasks = benchmark_tasks(name, order, data, tokenizer=tokenizer, **options)
+    return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
 
 
 def orders_asked(benchmark: str, orders: Sequence[str], data: Data | None) -> tuple[str, ...]:
@@ -148,66 +172,6 @@ def orders_asked(benchmark: str, orders: Sequence[str], data: Data | None) -> tu
             if not any(canonical(name) in there for name in resolve_order(first, known, first)):
                 return (",".join(re.sub(r"[,\s]+", "-", files.name) for files in there.values()),)
     return (str(first),)
-
-
-def _files(benchmark: str, order: Any, data: Any) -> tuple[Sequence[str], Any]:
-    names = resolve_order(order, *ORDERS[benchmark])
-    if benchmark == "standard_cl" and str(data) == "sample":
-        return tuple(SAMPLE_TASKS.get(canonical(name), name) for name in names), SAMPLE
-    return names, data
-
-
-def benchmark_from_files(
-    names: Sequence[str] | None,
-    tokenizer: Any,
-    data: Data | None,
-    *,
-    train_per_task: int | None = None,
-    eval_per_task: int | None = None,
-    max_prompt_tokens: int = 512,
-    seed: int = 0,
-    strict: bool = False,
-    cache: bool | str | Path = True,
-    columns: Any = None,
-    task_settings: Any = None,
-) -> CLScenario:
-    """Build a benchmark from tasks on disk or in memory.
-
-    :param names: the tasks, in stream order, in any spelling, or None for all of them.
-    :param tokenizer: the model's tokenizer.
-    :param data: a folder or objects, as for :func:`~avalanche_aim.text.read_tasks`, or "hub".
-    :param train_per_task: training examples a task, evenly over its labels, or None for all.
-    :param eval_per_task: dev and test examples a task, likewise.
-    :param max_prompt_tokens: longer prompts are shortened in the middle.
-    :param seed: of the choice of examples.
-    :param strict: True makes an error of every trap in the data, which is a warning otherwise.
-    :param cache: where rows are kept once tokenised; see :func:`text_benchmark`.
-    :param columns: the records' fields; this and the next as for :func:`~avalanche_aim.text.read_tasks`.
-    :param task_settings: what is to hold of tasks in place of what would be found.
-    :raises ValueError: for malformed data.
-    :raises FileNotFoundError: for data that is not there.
-    """
-    reading = {"columns": columns, "task_settings": task_settings, "tokenizer": tokenizer}
-    tasks = _read(names, data, train_per_task, eval_per_task, seed, strict, **reading)
-    return text_benchmark(tasks, tokenizer, max_prompt_tokens, cache)
-
-
-def _read(
-    names: Sequence[str] | None,
-    data: Data | None,
-    train_per_task: int | None = None,
-    eval_per_task: int | None = None,
-    seed: int = 0,
-    strict: bool = False,
-    **reading: Any,
-) -> list[TextTask]:
-    if data is None or str(data) == "sample":
-        raise ValueError(
-            f"data: expected a folder with the files of {', '.join(names or ['the tasks'])}, got {data!r}; the shipped "
-            "sample has the Standard CL tasks only"
-        )
-    tasks = read_tasks(data, names, strict, **reading)
-    return [task.sample(train_per_task, eval_per_task, seed) for task in tasks]
 
 
 def text_benchmark(

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save
 from ...storage.files import resolve_cache, write_atomically
 from ..data.tasks import TextExample
 from ..model.fingerprint import tokenizer_fingerprint
-from .encoding import Encoder
+from .encoding import CUE_TOKENS, Encoder
 from .rows import EncodedExamples, encode
 
 FORMAT = 3
@@ -36,7 +36,7 @@ class EncodingCache:
         self.folder = resolve_cache(cache, "encoded")
         self._settings = b""
         if self.folder is not None:
-            limits = (FORMAT, encoder.style, encoder.max_prompt_tokens, encoder.cue_tokens)
+            limits = (FORMAT, encoder.style, encoder.max_prompt_tokens, CUE_TOKENS)
             self._settings = f"{limits} {tokenizer_fingerprint(encoder.tokenizer)}\n".encode()
 
     def encode(self, examples: Sequence[TextExample]) -> EncodedExamples:
@@ -53,7 +53,8 @@ class EncodingCache:
         try:
             write_atomically(path, _bytes(encoded))
         except OSError as error:
-            _tell(f"avalanche_aim: tokens are not kept for the next start, {self.folder} can't be written ({error})")
+            line = f"avalanche_aim: tokens are not kept for the next start, {self.folder} can't be written ({error})"
+            print(line, file=sys.stderr, flush=True)
             self.folder = None
         return encoded
 
@@ -98,7 +99,3 @@ def _read(path: Path, examples: int) -> EncodedExamples:
     if len(encoded) != examples:
         raise ValueError(f"expected {examples} examples, got {len(encoded)}")
     return encoded
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

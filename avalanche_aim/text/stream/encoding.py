@@ -12,6 +12,8 @@ HEADER = 5
 LENGTHS = slice(2, 4)
 """The numbers of tokens among them."""
 PAD = -100
+CUE_TOKENS = 8
+"""Of the end of a prompt, which stay where it is shortened."""
 Style = Literal["causal", "seq2seq"]
 
 
@@ -80,23 +82,21 @@ class Encoder:
     Special tokens written in an answer are text.
 
     :param tokenizer: a Hugging Face tokenizer.
-    :param max_prompt_tokens: longer prompts lose tokens just before their last ``cue_tokens``, so that the
+    :param max_prompt_tokens: longer prompts lose tokens just before their last :data:`CUE_TOKENS`, so that the
         instruction at the beginning and the answer cue at the end stay.
-    :param cue_tokens: see ``max_prompt_tokens``.
     :raises ValueError: for a tokenizer without an end-of-sequence token or a limit that leaves no text.
     """
 
-    def __init__(self, tokenizer: Any, max_prompt_tokens: int = 512, cue_tokens: int = 8) -> None:
+    def __init__(self, tokenizer: Any, max_prompt_tokens: int = 512) -> None:
         if tokenizer.eos_token_id is None:
             raise ValueError(
                 "tokenizer: expected one with an end-of-sequence token, got none; say which token ends an answer: "
                 'tokenizer.eos_token = "…" (one that it knows)'
             )
-        if max_prompt_tokens <= cue_tokens:
-            raise ValueError(f"max_prompt_tokens: expected more than {cue_tokens}, got {max_prompt_tokens}")
+        if max_prompt_tokens <= CUE_TOKENS:
+            raise ValueError(f"max_prompt_tokens: expected more than {CUE_TOKENS}, got {max_prompt_tokens}")
         self.tokenizer = tokenizer
         self.max_prompt_tokens = max_prompt_tokens
-        self.cue_tokens = cue_tokens
         self.truncated = 0
         self._before, self._after = _added(tokenizer)
         ends = self._after[-1:] == [tokenizer.eos_token_id]
@@ -146,7 +146,7 @@ class Encoder:
         if len(ids) <= self.max_prompt_tokens:
             return ids
         self.truncated += 1
-        return ids[: self.max_prompt_tokens - self.cue_tokens] + ids[-self.cue_tokens :]
+        return ids[: self.max_prompt_tokens - CUE_TOKENS] + ids[-CUE_TOKENS:]
 
 
 _STYLE = "avalanche_aim_style"
@@ -185,25 +185,22 @@ class Batch:
     def of_rows(self, rows: Tensor) -> "Batch":
         """Return some rows, trimmed anew."""
         prompt, answer = self.prompt_mask[rows].any(0), self.answer_mask[rows].any(0)
-        return Batch(
-            self.task[rows],
-            self.target[rows],
-            self.prompt[rows][:, prompt],
-            self.prompt_mask[rows][:, prompt],
-            self.answer[rows][:, answer],
-            self.answer_mask[rows][:, answer],
-            self.number[rows],
-        )
+        prompts = self.prompt[rows][:, prompt], self.prompt_mask[rows][:, prompt]
+        answers = self.answer[rows][:, answer], self.answer_mask[rows][:, answer]
+        return Batch(self.task[rows], self.target[rows], *prompts, *answers, self.number[rows])
 
 
 def pack(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]] | None = None) -> Tensor:
     """Return rows of prompts and answers that belong to no task."""
-    answers = answers or [()] * len(prompts)
-    rows = [
-        [0, 0, len(prompt), len(answer), 0, *prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)
-    ]
+    pairs = zip(prompts, answers or [()] * len(prompts), strict=True)
+    rows = [[0, 0, len(prompt), len(answer), 0, *prompt, *answer] for prompt, answer in pairs]
     width = max(map(len, rows))
     return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+
+
+def prompt_of(row: Tensor) -> list[int]:
+    """Return the prompt's tokens of a packed row, shape (L,)."""
+    return row[HEADER : HEADER + int(row[2])].tolist()
 
 
 def unpack(x: Tensor, pad_left: bool) -> Batch:

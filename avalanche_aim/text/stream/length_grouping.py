@@ -1,6 +1,5 @@
 """Batches of examples of like length: less padding, the same examples in an epoch."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -54,15 +53,3 @@ class LengthGrouping(Stateful, SupervisedPlugin, supports_distributed=True):  # 
 def lengths_of(dataset: Any) -> Tensor:
     """Return the tokens of each example's prompt and answer, shape (N, 2)."""
     return torch.stack([dataset[row][0][LENGTHS] for row in range(len(dataset))])
-
-
-def padding_share(batches: Iterable[Tensor]) -> float:
-    """Return which share of the positions is padding when each batch is as long as its longest prompt and answer.
-
-    :param batches: the lengths of the examples of each batch, shape (B, 2).
-    """
-    tokens, positions = 0, 0
-    for lengths in batches:
-        tokens += int(lengths.sum())
-        positions += len(lengths) * int(lengths.max(0).values.sum())
-    return 1.0 - tokens / positions

@@ -9,14 +9,8 @@ import pytest
 from layout_files import aimmerging
 
 from avalanche_aim.text import DataWarning, long_sequence, standard_cl, superni
-from avalanche_aim.text.stream.benchmark import benchmark_from_files
 
-READERS = {
-    "standard_cl": standard_cl,
-    "long_sequence": long_sequence,
-    "superni": superni,
-    "benchmark_from_files": benchmark_from_files,
-}
+READERS = {"standard_cl": standard_cl, "long_sequence": long_sequence, "superni": superni}
 
 
 @pytest.fixture

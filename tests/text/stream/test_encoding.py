@@ -103,10 +103,10 @@ def test_nothing_to_encode_is_nothing() -> None:
 def test_a_long_prompt_keeps_its_beginning_and_its_cue(tokenizer: Any) -> None:
     text = "Say what it is. " + "many words and more " * 20 + "\nAnswer:"
     whole = tokenizer(text).input_ids
-    (short,) = Encoder(tokenizer, max_prompt_tokens=30, cue_tokens=6).prompts([text])
+    (short,) = Encoder(tokenizer, max_prompt_tokens=30).prompts([text])
     assert len(short) == 30
-    assert short[:24] == whole[:24]
-    assert short[24:] == whole[-6:]
+    assert short[:22] == whole[:22]
+    assert short[22:] == whole[-8:]
 
 
 def test_a_prompt_that_just_fits_stays_whole() -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from avalanche_aim import AIMMergingPlugin, LanguageModel, TextTask, text_benchmark
 from avalanche_aim.text.stream.encoding import LENGTHS
-from avalanche_aim.text.stream.length_grouping import LengthGrouping, lengths_of, padding_share
+from avalanche_aim.text.stream.length_grouping import LengthGrouping, lengths_of
+from benchmarks.padding import padding_share
 
 
 class Seen(SupervisedPlugin):
