@@ -14,6 +14,11 @@ ACTIVE = "avalanche_aim_adapters.json"
 """Which of several adapters are active, and which are trained; peft's files don't say."""
 KINDS = ("LORA", "LOHA", "LOKR", "IA3", "VERA", "OFT")
 """Adapters that are layers within the model, and nothing besides."""
+REASONS = {
+    "ADALORA": "its ranks follow a schedule that peft wants called at every step",
+    "XLORA": "it mixes adapters in peft's own forward pass",
+}
+"""Why some others are not among them."""
 INITIALISATIONS = (True, False, "gaussian", "orthogonal")
 """Those that leave the base model's weights as they are, and need no data."""
 MAMBA = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
@@ -53,7 +58,10 @@ def add_lora(backbone: Any, lora: Any) -> Any:
         raise TypeError(f"lora: expected True, False, a dict of settings or a peft.LoraConfig, got {lora!r}")
     targets = [config.target_modules]
     if config.target_modules is None and not getattr(config, "target_parameters", None):
-        targets = [*_from_table(backbone), "all-linear"]
+        from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TABLE
+
+        kind = backbone.config.model_type
+        targets = [*([TABLE[kind]] if kind in TABLE else []), "all-linear"]
     errors = []
     for target in targets:
         config.target_modules = target
@@ -75,15 +83,12 @@ def check_settings(config: Any) -> None:
     :raises ValueError: with the reason.
     """
     kind = getattr(config.peft_type, "value", str(config.peft_type))
-    reasons = {
-        "ADALORA": "its ranks follow a schedule that peft wants called at every step",
-        "XLORA": "it mixes adapters in peft's own forward pass",
-    }
     if kind not in KINDS:
         reason = "its virtual tokens are added by peft's own forward pass" if config.is_prompt_learning else ""
+        reason = REASONS.get(kind, reason)
         raise ValueError(
             f"lora: expected adapters of layers alone ({', '.join(KINDS)}), got {kind}"
-            + (f": {reasons.get(kind, reason)}, which this library does not use" if reasons.get(kind, reason) else "")
+            + (f": {reason}, which this library does not use" if reason else "")
         )
     start = getattr(config, "init_lora_weights", True)
     if start not in INITIALISATIONS:
@@ -163,20 +168,8 @@ def _weights(model: Any, adapter: str) -> Iterator[nn.Parameter]:
             yield weight
 
 
-def _from_table(backbone: Any) -> list[Any]:
-    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TABLE
-
-    kind = backbone.config.model_type
-    return [TABLE[kind]] if kind in TABLE else []
-
-
 def _linear(backbone: nn.Module) -> list[str]:
     from transformers.pytorch_utils import Conv1D
 
-    return sorted(
-        {
-            name.rpartition(".")[2]
-            for name, module in backbone.named_modules()
-            if isinstance(module, (nn.Linear, Conv1D))
-        }
-    )
+    linear = (name for name, module in backbone.named_modules() if isinstance(module, (nn.Linear, Conv1D)))
+    return sorted({name.rpartition(".")[2] for name in linear})

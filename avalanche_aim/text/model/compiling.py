@@ -2,7 +2,6 @@
 
 import functools
 import warnings
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -31,12 +30,6 @@ def compile_layers(model: nn.Module, device: torch.device) -> None:
     settings.recompile_limit = max(settings.recompile_limit, VARIANTS)
     for layer in layers_of(model):
         layer.compile(**HOW)
-
-
-def uncompiled() -> AbstractContextManager[Any]:
-    """Run layers as they are, compiled or not."""
-    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-    return stance
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:

@@ -2,10 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +17,9 @@ from .model_card import TAG, Saved, Training, model_card
 from .sources import copy_folder
 
 
-@dataclass(frozen=True)
-class Base:
-    """The base model by what others can load it by.
-
-    :param name: a Hugging Face id, or an absolute folder.
-    :param revision: the revision that was asked for.
-    """
-
-    name: str
-    revision: str | None = None
-
-    @classmethod
-    def named(cls, name: str, revision: str | None = None) -> "Base":
-        """Return the base model of a name as the user gave it."""
-        folder = Path(name).expanduser()
-        return cls(str(folder.resolve()) if folder.is_dir() else name, revision)
-
-    @property
-    def on_hub(self) -> bool:
-        """Whether the name is a Hugging Face id."""
-        return not Path(self.name).is_absolute()
-
-
 def save_model(model: Any, folder: Path, training: Training) -> None:
-    """Save the adapter, or the whole model where there is none, the tokenizer and a model card.
-
-    Of several processes the first one writes; those of a sharded model all have to call this.
-
-    :param model: the :class:`~avalanche_aim.LanguageModel`; it stays as it is.
-    :param folder: a new or empty folder, or one that was saved by this library, which is replaced as a whole.
-    :param training: for the card.
-    :raises ValueError: for a folder with something else in it.
-    :raises OSError: where it cannot be written; what was there before is then still there.
-    """
-    state = _gathered(model)
-    if not is_main_process():
-        return
-    _check_target(model, folder)
-    with _written(folder) as partial:
-        _save_weights(model, partial, state)
-        model.tokenizer.save_pretrained(partial)
-        adapter = hasattr(model.backbone, "peft_config")
-        (partial / "README.md").write_text(model_card(_saved(model, adapter), training), encoding="utf-8")
+    """Save the adapter, or the whole model where there is none; see ``LanguageModel.save_pretrained``."""
+    _save(model, folder, training, lambda partial, state: _save_weights(model, partial, state), has_adapter(model))
 
 
 def save_merged(model: Any, folder: Path, dtype: torch.dtype | None, training: Training) -> None:
@@ -70,37 +28,53 @@ def save_merged(model: Any, folder: Path, dtype: torch.dtype | None, training: T
     The live model, whose frozen weights its copies share and mixed precision may have rounded, is not what is
     merged: the base model is loaded once more, in the precision of its own files. Only a model without a source (made
     in memory, or handed to :class:`~avalanche_aim.LanguageModel`) is copied.
-
-    :param model: the model, with an adapter; it stays as it is.
-    :param folder: as for :func:`save_model`.
-    :param dtype: of the merged weights; the base model's own by default.
-    :param training: for the card.
-    :raises ValueError: for a model without an adapter, an adapter that cannot be merged, or a folder with something
-        else in it.
-    :raises OSError: as for :func:`save_model`, and where the base model cannot be loaded again.
     """
-    if not hasattr(model.backbone, "peft_config"):
+    if not has_adapter(model):
         raise ValueError("expected a model with an adapter to merge, got one without: save_pretrained saves it whole")
+
+    def write(partial: Path, state: dict[str, torch.Tensor] | None) -> None:
+        merged = _merged(model, partial / "adapter", dtype, state)
+        shutil.rmtree(partial / "adapter", ignore_errors=True)
+        merged.save_pretrained(partial)
+
+    _save(model, folder, training, write, adapter=False)
+
+
+def has_adapter(model: Any) -> bool:
+    """Whether a :class:`~avalanche_aim.LanguageModel` is trained by an adapter, or as a whole."""
+    return hasattr(model.backbone, "peft_config")
+
+
+def _save(
+    model: Any,
+    folder: Path,
+    training: Training,
+    write: Callable[[Path, dict[str, torch.Tensor] | None], None],
+    adapter: bool,
+) -> None:
+    """Save weights, the tokenizer and a model card; a failure to write weights is an OSError like any other."""
+    from safetensors import SafetensorError
+
     state = _gathered(model)
     if not is_main_process():
         return
     _check_target(model, folder)
-    with _written(folder) as partial:
-        merged = _merged(model, partial / "adapter", dtype, state)
-        shutil.rmtree(partial / "adapter", ignore_errors=True)
-        merged.save_pretrained(partial)
-        model.tokenizer.save_pretrained(partial)
-        (partial / "README.md").write_text(model_card(_saved(model, False), training), encoding="utf-8")
+    try:
+        with new_folder(folder) as partial:
+            write(partial, state)
+            model.tokenizer.save_pretrained(partial)
+            (partial / "README.md").write_text(model_card(_saved(model, adapter), training), encoding="utf-8")
+    except SafetensorError as error:
+        raise OSError(f"{folder}: the model was not saved ({error})") from error
 
 
 def _gathered(model: Any) -> dict[str, torch.Tensor] | None:
     """Gather what is saved of a sharded model on the first process's CPU; None of a whole one."""
     if not is_sharded(model):
         return None
-    adapter = hasattr(model.backbone, "peft_config")
     state = {}
     for name, weight in model.backbone.named_parameters(remove_duplicate=False):
-        if not adapter or weight.requires_grad or is_adapter_weight(name):
+        if not has_adapter(model) or weight.requires_grad or is_adapter_weight(name):
             gathered = whole(weight.detach())
             if is_main_process():
                 state[name] = gathered.cpu()
@@ -110,7 +84,7 @@ def _gathered(model: Any) -> dict[str, torch.Tensor] | None:
 def _save_weights(model: Any, folder: Path, state: dict[str, torch.Tensor] | None) -> None:
     """Save what is trained, naming the base model as others know it, not by the cache folder it was found in."""
     given = {} if state is None else {"state_dict": state}
-    if not hasattr(model.backbone, "peft_config"):
+    if not has_adapter(model):
         model.backbone.save_pretrained(folder, **given)
         return
     name, revision = (model.base.name, model.base.revision) if model.base else (None, None)
@@ -160,20 +134,14 @@ def _prepare_layers(wrapped: Any) -> None:
 
 
 def _saved(model: Any, adapter: bool) -> Saved:
-    base, found = model.base, str(getattr(model.language_model.config, "_name_or_path", ""))
-    copy = base is not None and Path(found) == copy_folder(base.name)
-    note = (
-        "The base model's weights were those of a copy converted from 4 bits, as the Hub could not be reached; with "
-        "the Hub's own, outputs differ a little."
-    )
-    return Saved(
-        adapter=adapter,
-        causal=model.is_causal,
-        base=base.name if base else None,
-        revision=base.revision if base else None,
-        hub=base is not None and base.on_hub,
-        note=note if copy else "",
-    )
+    found = str(getattr(model.language_model.config, "_name_or_path", ""))
+    note = ""
+    if model.base is not None and Path(found) == copy_folder(model.base.name):
+        note = (
+            "The base model's weights were those of a copy converted from 4 bits, as the Hub could not be reached; "
+            "with the Hub's own, outputs differ a little."
+        )
+    return Saved(adapter, model.is_causal, model.base, note)
 
 
 def _check_target(model: Any, folder: Path) -> None:
@@ -186,8 +154,7 @@ def _check_target(model: Any, folder: Path) -> None:
             f"{folder}: expected a new or empty folder, or that of a model which this library saved, got one with "
             "something else in it; choose another, or empty it"
         )
-    adapter = hasattr(model.backbone, "peft_config")
-    if adapter and model.base is not None and folder.resolve() == Path(model.base.name):
+    if has_adapter(model) and model.base is not None and folder.resolve() == Path(model.base.name):
         raise ValueError(f"{folder}: is the folder of the base model, which the adapter needs; choose another")
 
 
@@ -197,15 +164,3 @@ def _ours(folder: Path) -> bool:
         return False
     front, end, _ = card.read_text(encoding="utf-8", errors="replace").removeprefix("---\n").partition("\n---\n")
     return bool(end) and f"- {TAG}" in front.splitlines()
-
-
-@contextmanager
-def _written(folder: Path) -> Iterator[Path]:
-    """Fill a new folder; a failure to write weights is an OSError like any other."""
-    from safetensors import SafetensorError
-
-    try:
-        with new_folder(folder) as partial:
-            yield partial
-    except SafetensorError as error:
-        raise OSError(f"{folder}: the model was not saved ({error})") from error

@@ -15,14 +15,13 @@ from ...training.isolation import RandomStream, set_mode
 from ..stream.answer_key import Source
 from ..stream.encoding import AnswerSpace, Style, made_for, unpack
 from .adapters import add_lora, check_settings
-from .compiling import compile_layers, layers_of, uncompiled
-from .criteria import check_criterion, only_gold
-from .export import Base, save_merged, save_model
+from .compiling import compile_layers, layers_of
+from .export import save_merged, save_model
 from .generation import MAX_NEW_TOKENS, answer
-from .limits import check_limits, check_start
+from .limits import check_criterion, check_limits, check_start, only_gold
 from .loading import check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
 from .measuring import Finding, find
-from .model_card import Training
+from .model_card import Base, Training
 from .scoring import AnswerScores, Blocks, Way, gold_matches, score, with_matches
 from .sources import DEFAULT_MODEL
 from .tiny import TINY, tiny_model, tiny_tokenizer
@@ -254,7 +253,7 @@ class LanguageModel(DynamicModule):
         """
         if self._finding is None or x.shape[1] > self._measured:
             self._measured = x.shape[1]
-            with uncompiled():
+            with torch.compiler.set_stance("force_eager"):
                 self._finding = find(self, x, self.answers.tokens if self.answers is not None else ())
         return self._finding
 
@@ -269,7 +268,7 @@ class LanguageModel(DynamicModule):
         :return: the answer's text, or a list of texts.
         :raises TypeError: for something else than texts.
         """
-        with uncompiled():  # each token is another length of the cache
+        with torch.compiler.set_stance("force_eager"):  # each token is another length of the cache
             return answer(self, prompts, max_new_tokens, max_prompt_tokens)
 
     check_criterion = staticmethod(check_criterion)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ...storage.versions import versions
@@ -29,22 +30,41 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Base:
+    """A base model by what others can load it by.
+
+    :param name: a Hugging Face id, or an absolute folder.
+    :param revision: the revision that was asked for.
+    """
+
+    name: str
+    revision: str | None = None
+
+    @classmethod
+    def named(cls, name: str, revision: str | None = None) -> "Base":
+        """Return the base model of a name as the user gave it."""
+        folder = Path(name).expanduser()
+        return cls(str(folder.resolve()) if folder.is_dir() else name, revision)
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the name is a Hugging Face id."""
+        return not Path(self.name).is_absolute()
+
+
+@dataclass(frozen=True)
 class Saved:
     """What is saved.
 
     :param adapter: whether it is a ``peft`` adapter, not a whole model.
     :param causal: whether the model is causal, not sequence-to-sequence.
-    :param base: the base model's name, or None where it has none that others know.
-    :param revision: of the base model, where one was asked for.
-    :param hub: whether that name is an id of the Hugging Face Hub.
+    :param base: the base model, or None where it has no name that others know.
     :param note: what else is to be known of the weights.
     """
 
     adapter: bool
     causal: bool
-    base: str | None
-    revision: str | None = None
-    hub: bool = False
+    base: Base | None
     note: str = ""
 
 
@@ -56,7 +76,8 @@ def model_card(saved: Saved, training: Training) -> str:
     import yaml
 
     front = yaml.safe_dump(_front_matter(saved), sort_keys=False, allow_unicode=True)
-    blocks = [f"---\n{front}---", *_what(saved), *_results(training), *_loading(saved), *_settings(training)]
+    blocks = [f"---\n{front}---", *_what(saved), *_results(training), *_loading(saved)]
+    blocks += ["## Settings", _bullets(training.settings)] if training.settings else []
     blocks += ["## Library versions", _bullets(versions())]
     return "\n\n".join(blocks) + "\n"
 
@@ -66,9 +87,9 @@ def _front_matter(saved: Saved) -> dict[str, Any]:
     tags = [TAG, "continual-learning"]
     if saved.causal:
         data["pipeline_tag"] = "text-generation"
-    if saved.base is not None and saved.hub:  # the Hub refuses a folder here
-        data["base_model"] = saved.base
-        tags += [f"base_model:adapter:{saved.base}"] if saved.adapter else []
+    if saved.base is not None and saved.base.on_hub:  # the Hub refuses a folder here
+        data["base_model"] = saved.base.name
+        tags += [f"base_model:adapter:{saved.base.name}"] if saved.adapter else []
     if saved.adapter:
         tags.append("lora")
     return {**data, "tags": tags}
@@ -78,8 +99,9 @@ def _what(saved: Saved) -> list[str]:
     kind = "causal" if saved.causal else "sequence-to-sequence"
     what = f"A LoRA adapter of a {kind} language model" if saved.adapter else f"A {kind} language model"
     how = ", trained on a sequence of tasks with [Avalanche](https://avalanche.continualai.org) and avalanche-aim."
-    revision = f", revision `{saved.revision}`" if saved.revision else ""
-    base = f"`{saved.base}`{revision}" if saved.base else "one without a name that others could load it by"
+    base = "one without a name that others could load it by"
+    if saved.base:
+        base = f"`{saved.base.name}`" + (f", revision `{saved.base.revision}`" if saved.base.revision else "")
     return ["# Model card", what + how, f"Base model: {base}.", *([saved.note] if saved.note else [])]
 
 
@@ -94,8 +116,8 @@ def _results(training: Training) -> list[str]:
     if "score" in training.definitions:
         blocks.append(f"Score: {training.definitions['score']}.")
     if training.metrics:
-        said = {name: f"{_number(value)}{_said(training.definitions.get(name))}"
-                for name, value in training.metrics.items()}  # fmt: skip
+        means = {name: f" ({definition})" for name, definition in training.definitions.items()}
+        said = {name: _number(value) + means.get(name, "") for name, value in training.metrics.items()}
         blocks += ["## Metrics", _bullets(said)]
     return blocks
 
@@ -103,8 +125,9 @@ def _results(training: Training) -> list[str]:
 def _loading(saved: Saved) -> list[str]:
     auto = "AutoModelForCausalLM" if saved.causal else "AutoModelForSeq2SeqLM"
     if saved.adapter:
-        revision = f", revision={saved.revision!r}" if saved.revision else ""
-        base = f"{saved.base!r}{revision}" if saved.base else '"the base model"'
+        base = '"the base model"'
+        if saved.base:
+            base = repr(saved.base.name) + (f", revision={saved.base.revision!r}" if saved.base.revision else "")
         plain = (
             f"from peft import PeftModel\nfrom transformers import {auto}, AutoTokenizer\n\n"
             f'base = {auto}.from_pretrained({base})\nmodel = PeftModel.from_pretrained(base, "this/folder")'
@@ -123,17 +146,9 @@ def _loading(saved: Saved) -> list[str]:
     return [*blocks, answers]
 
 
-def _settings(training: Training) -> list[str]:
-    return ["## Settings", _bullets(training.settings)] if training.settings else []
-
-
 def _bullets(values: Mapping[str, Any]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in values.items())
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.1f}"
-
-
-def _said(definition: str | None) -> str:
-    return f" ({definition})" if definition else ""

@@ -30,7 +30,6 @@ def resolve_model(name: str) -> str:
     or that of a copy in the library's cache folder, which is said in one line on stderr.
 
     :param name: a local folder with a model or an adapter, or a hub id.
-    :return: a folder or a hub id.
     :raises FileNotFoundError: the name is a path, and nothing is there.
     :raises ValueError: the folder holds no model, or the name isn't a hub id, or the hub says that there is no such
         model or that it is closed to you.
@@ -46,8 +45,8 @@ def resolve_model(name: str) -> str:
     if failure is None:
         return name
     if cached:
-        # Not the id: with it from_pretrained asks the hub for each file the cache
-        # lacks, optional ones too, with retries that add up to minutes.
+        # Not the id: with it from_pretrained asks the hub for each file that the cache lacks, optional ones too, with
+        # retries that add up to minutes.
         return cached
     if isinstance(failure, ValueError):
         raise failure
@@ -72,28 +71,24 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-# --- local folders ---------------------------------------------------------------
-
-
 def _is_path(name: str) -> bool:
     marks = ("./", "../", "/", "~", ".\\", "..\\")
     return name.startswith(marks) or os.path.isabs(name) or os.path.exists(name)
 
 
 def _local_folder(name: str) -> str:
-    # from_pretrained doesn't know '~', so it alone is replaced
-    folder = os.path.expanduser(name)
+    folder = os.path.expanduser(name)  # from_pretrained doesn't know '~', so it alone is replaced
     if not os.path.exists(folder):
         raise FileNotFoundError(
-            f"Expected a model folder at {name!r}, but nothing is there: check the "
-            f"path, or give a hub id like {DEFAULT_MODEL!r}."
+            f"Expected a model folder at {name!r}, but nothing is there: check the path, or give a hub id like "
+            f"{DEFAULT_MODEL!r}."
         )
     # peft keeps adapters whose name is not "default" in folders of their own
     configs = ("config.json", "adapter_config.json", "*/adapter_config.json")
     if not any(any(Path(folder).glob(name)) for name in configs):
         raise ValueError(
-            f"Expected a model folder with config.json (as save_pretrained writes it), "
-            f"got {name!r}, which has none: give the folder that holds config.json."
+            f"Expected a model folder with config.json (as save_pretrained writes it), got {name!r}, which has none: "
+            "give the folder that holds config.json."
         )
     for path in Path(folder).iterdir():
         if path.is_fifo():  # the libraries that read it would wait for ever
@@ -101,17 +96,13 @@ def _local_folder(name: str) -> str:
     return folder
 
 
-# --- the hub ---------------------------------------------------------------------
-
-
 def _config_url(name: str) -> str:
     try:
         return hf_hub_url(name, "config.json")
     except HFValidationError as error:
         raise ValueError(
-            f"Expected a model folder or a hub id like {DEFAULT_MODEL!r}, got "
-            f"{name!r:.200}, which is neither: check the spelling (a folder's path is "
-            "seen from the working directory)."
+            f"Expected a model folder or a hub id like {DEFAULT_MODEL!r}, got {name!r:.200}, which is neither: check "
+            "the spelling (a folder's path is seen from the working directory)."
         ) from error
 
 
@@ -124,10 +115,9 @@ def _hub_cache_folder(repo_id: str) -> str | None:
 
     config = cached("config.json")
     for weights in ("model.safetensors", "pytorch_model.bin") if config else ():
-        files = {weights}
-        if index := cached(f"{weights}.index.json"):
-            # A download that was cut short leaves the index with some of its parts
-            files = _parts(Path(index))
+        index = cached(f"{weights}.index.json")
+        # A download that was cut short leaves the index with some of its parts
+        files = _parts(Path(index)) if index else {weights}
         if config and files and all(cached(file) for file in files):
             return os.path.dirname(config)
     return None
@@ -145,14 +135,14 @@ def _parts(index: Path) -> set[str]:
 def _probe_hub(repo_id: str, url: str) -> ConnectionError | ValueError | None:
     """Ask the hub once for this file.
 
-    :returns: None if the hub has it; a ValueError if the hub answers that it has no
-        such model or won't give it; a ConnectionError for any other outcome.
+    :return: None if the hub has it; a ValueError if it answers that it has no such model or won't give it; a
+        ConnectionError for any other outcome.
     """
     if hub.HF_HUB_OFFLINE:
         return ConnectionError("HF_HUB_OFFLINE is set")
     answers: list[Exception | None] = []
-    # In a thread, since the client's timeout covers neither the look-up of the host's
-    # name nor the sum over its many addresses: a firewall could hold us for a minute.
+    # In a thread, since the client's timeout covers neither the look-up of the host's name nor the sum over its many
+    # addresses: a firewall could hold us for a minute.
     ask = threading.Thread(target=lambda: answers.append(_head(url)), daemon=True)
     ask.start()
     ask.join(PROBE_SECONDS)
@@ -164,10 +154,9 @@ def _probe_hub(repo_id: str, url: str) -> ConnectionError | ValueError | None:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 404) or isinstance(error, GatedRepoError):
         return ValueError(
-            f"Expected a model on {hub.ENDPOINT}, got {repo_id!r}, which has no "
-            f"config.json there, or is private or gated (HTTP {status}): check the id; "
-            "for a gated model accept its terms on its page and run 'hf auth login'; "
-            f"or {OTHER_WAYS}."
+            f"Expected a model on {hub.ENDPOINT}, got {repo_id!r}, which has no config.json there, or is private or "
+            f"gated (HTTP {status}): check the id; for a gated model accept its terms on its page and run 'hf auth "
+            f"login'; or {OTHER_WAYS}."
         )
     first_line = str(error).strip().partition("\n")[0]
     return ConnectionError(f"{type(error).__name__}: {first_line}")

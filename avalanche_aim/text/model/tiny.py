@@ -39,11 +39,9 @@ def _trained(vocabulary: int) -> str:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=["<pad>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+        vocab_size=vocabulary, special_tokens=["<pad>", "</s>"], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator((f"{r['input']} {r['output']}" for r in records), trainer)
     text: str = tokenizer.to_str()
@@ -70,46 +68,25 @@ def tiny_model(kind: str, vocabulary: int, seed: int = 0, **kwargs: Any) -> Any:
         )
     dtype = kwargs.pop("dtype", "auto")
     with RandomStream(seed).on(torch.device("cpu")):
-        model = (_t5 if kind == "seq2seq" else _llama)(vocabulary, **kwargs)
+        make = _t5 if kind == "seq2seq" else _llama
+        model = make(vocab_size=vocabulary, pad_token_id=0, eos_token_id=1, **kwargs)
     if dtype in (None, "auto"):
         return model
     return model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
 
 
-def _t5(vocabulary: int, **options: Any) -> Any:
+def _t5(**options: Any) -> Any:
     from transformers import T5Config, T5ForConditionalGeneration
 
-    config = T5Config(
-        vocab_size=vocabulary,
-        d_model=64,
-        d_kv=16,
-        d_ff=128,
-        num_layers=2,
-        num_heads=4,
-        pad_token_id=0,
-        eos_token_id=1,
-        **options,
-    )
+    config = T5Config(d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4, **options)
     config.decoder_start_token_id = 0
     return T5ForConditionalGeneration(config)
 
 
-def _llama(vocabulary: int, **options: Any) -> Any:
+def _llama(**options: Any) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=vocabulary,
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=2048,
-            bos_token_id=None,
-            pad_token_id=0,
-            eos_token_id=1,
-            initializer_range=0.125,  # 1/√64; the usual 0.02 suits models of some thousands, and learns nothing here
-            **options,
-        )
-    )
+    heads: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048}
+    sizes: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    # 1/√64: the usual 0.02 suits models of some thousands, and learns nothing here.
+    return LlamaForCausalLM(LlamaConfig(**sizes, **heads, bos_token_id=None, initializer_range=0.125, **options))

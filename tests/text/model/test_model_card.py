@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from avalanche_aim.storage.versions import versions
-from avalanche_aim.text.model.model_card import Saved, Training, model_card
+from avalanche_aim.text.model.model_card import Base, Saved, Training, model_card
 
 TRAINING = Training(
     tasks=["news", "reviews"],
@@ -24,7 +24,7 @@ def front_matter(card: str) -> dict[str, Any]:
 
 
 def test_the_front_matter_of_an_adapter_is_what_the_hub_expects() -> None:
-    card = model_card(Saved(adapter=True, causal=True, base="lab/model", hub=True), TRAINING)
+    card = model_card(Saved(adapter=True, causal=True, base=Base("lab/model")), TRAINING)
     assert front_matter(card) == {
         "library_name": "peft",
         "pipeline_tag": "text-generation",
@@ -34,7 +34,7 @@ def test_the_front_matter_of_an_adapter_is_what_the_hub_expects() -> None:
 
 
 def test_the_front_matter_of_a_merged_model_names_transformers() -> None:
-    front = front_matter(model_card(Saved(adapter=False, causal=False, base="lab/model", hub=True), Training()))
+    front = front_matter(model_card(Saved(adapter=False, causal=False, base=Base("lab/model")), Training()))
     assert front == {
         "library_name": "transformers",
         "base_model": "lab/model",
@@ -43,7 +43,7 @@ def test_the_front_matter_of_a_merged_model_names_transformers() -> None:
 
 
 def test_the_card_says_tasks_in_order_scores_metrics_settings_and_versions() -> None:
-    card = model_card(Saved(True, True, "lab/model", "v2", True, "A note."), TRAINING)
+    card = model_card(Saved(True, True, Base("lab/model", "v2"), "A note."), TRAINING)
     expected = [
         "Base model: `lab/model`, revision `v2`.",
         "A note.",
@@ -70,7 +70,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 @pytest.mark.parametrize("adapter", [True, False])
 def test_the_code_of_a_card_compiles(adapter: bool) -> None:
-    card = model_card(Saved(adapter, True, "a'b/c", "main", True), Training())
+    card = model_card(Saved(adapter, True, Base("a'b/c", "main")), Training())
     blocks = card.split("```python\n")[1:]
     assert len(blocks) == 2
     for block in blocks:
