@@ -31,20 +31,14 @@ class Rows:
             self._count(data)
 
     def names(self, data: AvalancheDataset) -> list[tuple[int, int]]:
-        """Return the names of the rows of a data set.
-
-        :raises ValueError: if it has others.
-        """
+        """Return the names of the rows of a data set; rows that are not the stream's are a ValueError."""
         names = [self._name(data, row) for row in range(len(data))]
         if None in names:
             raise ValueError("expected a buffer of the stream's own rows, which a checkpoint names; got others")
         return names  # type: ignore[return-value]
 
     def data(self, names: Sequence[tuple[int, int]]) -> Any:
-        """Return the data set of some rows.
-
-        :raises ValueError: if the stream lacks some.
-        """
+        """Return the data set of the rows of these names; others than the stream's are a ValueError."""
         wanted, parts = set(names), []
         places: dict[tuple[int, int], int] = {}
         for data in self._data:
@@ -119,10 +113,7 @@ def take(buffer: ExemplarsBuffer, rows: Rows) -> dict[str, Any]:
 
 
 def give(buffer: ExemplarsBuffer, state: dict[str, Any], rows: Rows) -> None:
-    """Restore what :func:`take` returned.
-
-    :raises ValueError: if it is none of this buffer's.
-    """
+    """Restore what :func:`take` returned; the state of another buffer is a ValueError."""
     if wrong := state.keys() - vars(buffer).keys() - {"groups", "rows"}:
         raise ValueError(f"{type(buffer).__name__}: expected its own state, got {sorted(map(str, wrong))!r:.80}")
     vars(buffer).update({name: value for name, value in state.items() if name in vars(buffer)})

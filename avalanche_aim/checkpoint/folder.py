@@ -44,10 +44,7 @@ class Checkpoint:
     versions: dict[str, str]
 
     def state(self, device: torch.device) -> dict[str, Any]:
-        """Return the state; each call makes it anew.
-
-        :param device: where tensors go that were on an accelerator.
-        """
+        """Return the state, made anew by each call; what was on an accelerator is put on this device."""
         state: dict[str, Any] = _load(self.content, device)["state"]
         return state
 
@@ -58,10 +55,7 @@ class Checkpoint:
 
     @contextmanager
     def understood(self) -> Iterator[None]:
-        """Report an error inside as that of a state that is not one of this run.
-
-        :raises Damaged: chained from that error.
-        """
+        """Report an error inside as :class:`Damaged`, chained from it: the state is not one of this run."""
         try:
             yield
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -150,12 +144,7 @@ class CheckpointFolder:
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write a file that :func:`read` reads; it appears under its name only once it is whole on the disk.
-
-    :param state: None, booleans, numbers, text and tensors, in dicts, lists, tuples and sets.
-    :raises TypeError: for a state with anything else; the message says where it is.
-    :raises OSError: where it can't be written; nothing is left of it then.
-    """
+    """Write a file that :func:`read` reads; it appears under its name only once it is whole on the disk."""
     content = io.BytesIO()
     saved = {"versions": versions(), "shards": sizes(path.with_suffix(SHARDS)), "state": plain(state)}
     torch.save({"format": FORMAT, **saved}, content)
@@ -163,10 +152,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def plain(value: Any, place: str = "") -> Any:
-    """Copy a state, down to what ``torch.load(weights_only=True)`` reads.
-
-    :raises TypeError: for anything that a checkpoint doesn't hold.
-    """
+    """Copy a state, down to what ``torch.load(weights_only=True)`` reads; a TypeError says where it holds more."""
     if value is None or isinstance(value, bool):
         return value
     for kind in (int, float, str):

@@ -1,10 +1,13 @@
-"""Which run a checkpoint belongs to, so that none is resumed as another."""
+"""Which run a checkpoint belongs to, and which batch comes next, so that none is resumed as another."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..distributed import world_size
+from torch import Tensor
+
+from ..distributed import DataParallel, gathered, world_size
+from ..storage.tensors import content
 from .buffers import experiences
 from .plugins import PLAIN
 from .state import frozen_weights
@@ -42,14 +45,31 @@ def differences(saved: Any, now: Any, name: str = "") -> Iterator[str]:
 
 
 def refuse_another_run(found: Sequence[str], folder: Any) -> None:
-    """Refuse to resume another run.
-
-    :raises ValueError: if there are any; the message says which.
-    """
+    """Refuse to resume another run, with a ValueError that names its :func:`differences`."""
     if found:
         shown = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
         raise ValueError(f"expected this run's checkpoints, but {folder} holds checkpoints of another run: "
                          f"{shown:.1500}; resume that run, or choose another folder")  # fmt: skip
+
+
+def fingerprint(strategy: Any, batch: Any) -> str:
+    """A checksum of the tensors of a batch, however they are nested: a sum over rows, whichever process has them."""
+    tensors: list[Tensor] = []
+    waiting = [batch]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Tensor):
+            tensors.append(part.detach().cpu())
+        elif isinstance(part, (list, tuple)):
+            waiting.extend(part)
+        elif isinstance(part, Mapping):
+            waiting.extend(part.values())
+    count = len(tensors[0]) if tensors and tensors[0].dim() else 0
+    parts: list[Iterable[Tensor]] = [t if t.dim() and len(t) == count else [t] * count for t in tensors]
+    rows = DataParallel.of(strategy).rows
+    contents = [b"".join(map(content, row)) for row in zip(*parts, strict=True)][: None if rows is None else rows.count]
+    numbers = [int.from_bytes(hashlib.sha256(row).digest()[:8]) for row in contents]
+    return f"{sum(gathered(sum(numbers))) % 2**64:016x}"
 
 
 def _data(trained: Sequence[Any]) -> dict[str, Any]:

@@ -20,9 +20,8 @@ from ..training.data_order import DataOrder, OrderedLoader
 from . import shards
 from . import state as training
 from .buffers import Rows, experiences
-from .fingerprint import fingerprint
 from .folder import Checkpoint, CheckpointFolder
-from .identity import differences, identity, refuse_another_run
+from .identity import differences, fingerprint, identity, refuse_another_run
 from .signals import Signals, ended
 
 _NO_MORE = object()

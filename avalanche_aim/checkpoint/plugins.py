@@ -126,13 +126,14 @@ def _taken(value: Any) -> Any:
     if isinstance(value, ParamData):
         return (_DATA, value.name, value.data)
     if isinstance(value, nn.Module):
-        return (_MODEL, value.training, _own_tensors(value))
+        return (_MODEL, value.training, tensors_of(value))
     if type(value).__module__.startswith("avalanche."):
         return (_OBJECT, _attributes(value))
     raise _Unknown
 
 
-def _own_tensors(model: nn.Module) -> dict[str, Tensor]:
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return a model's weights and persistent buffers by name."""
     return {name: tensor for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
 
 

@@ -20,10 +20,7 @@ _ALLOWED = ("torch.serialization._get_layout", "pathlib.PosixPath", "collections
 
 
 def split(state: Any) -> tuple[Any, dict[str, Tensor]]:
-    """Take the sharded tensors out of a state.
-
-    :return: the state with marks in their place, and the tensors by the marks' names.
-    """
+    """Return a state with marks in place of its sharded tensors, and these by the marks' names."""
     shards: dict[str, Tensor] = {}
 
     def mark(value: Any) -> Any:
@@ -37,10 +34,7 @@ def split(state: Any) -> tuple[Any, dict[str, Tensor]]:
 
 
 def save(shards: dict[str, Tensor], folder: Path) -> None:
-    """Write sharded tensors, each process its own shards; all processes have to call it.
-
-    :raises OSError: on every process, where one of them can't write.
-    """
+    """Write sharded tensors, each process its own; all have to call it, and the OSError of one is raised on all."""
     from torch.distributed import checkpoint
 
     try:

@@ -46,8 +46,10 @@ def take(strategy: Any, left_out: frozenset[str], rows: Rows, skipped: Sequence[
     :param skipped: plugins without state here.
     """
     kept = [plugin for plugin in strategy.plugins if plugin not in skipped]
+    still_frozen = left_out & frozen_weights(strategy.model)
+    tensors = plugins.tensors_of(strategy.model).items()
     state = {
-        "model": model_tensors(strategy.model, left_out),
+        "model": {name: tensor for name, tensor in tensors if name not in still_frozen},
         "optimizer": _take_optimizer(strategy),
         "plugins": [[type(plugin).__name__, plugins.take(plugin)] for plugin in kept],
         "memories": [buffers.take_memory(memory, rows) for memory in rehearsal_memories(strategy)],
@@ -98,16 +100,6 @@ def _named(strategy: Any) -> list[ExemplarsBuffer]:
 def frozen_weights(model: nn.Module) -> frozenset[str]:
     """Return the names of a model's frozen weights."""
     return frozenset(name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad)
-
-
-def model_tensors(model: nn.Module, left_out: frozenset[str]) -> dict[str, Tensor]:
-    """Return a model's weights and persistent buffers by name.
-
-    :param left_out: frozen weights to leave out as long as they are frozen.
-    """
-    left_out = left_out & frozen_weights(model)
-    state = model.state_dict()
-    return {name: t for name, t in state.items() if isinstance(t, Tensor) and name not in left_out}
 
 
 def _give_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:

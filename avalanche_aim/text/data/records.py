@@ -42,19 +42,12 @@ def records_of(source: Any, where: Path | str) -> list[dict[str, Any]]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    :raises ValueError: for a file that is not UTF-8 or not JSON.
-    """
+    """Read a JSON file; a ValueError says where it is not UTF-8 or not JSON."""
     return _parse(path, read_text(path), first_line=1)
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read a JSON file of records: a list of objects, or in a ``.jsonl`` file one object a line.
-
-    :return: the records, at least one.
-    :raises ValueError: for a file that is anything else, or empty.
-    """
+    """Read a JSON file of records, at least one: a list of objects, or in a ``.jsonl`` file one object a line."""
     if path.suffix == ".jsonl":
         lines = enumerate(read_text(path).split("\n"), start=1)
         content: Any = [_parse(path, line, number) for number, line in lines if line.strip()]
@@ -70,10 +63,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def checked_records(path: Path | str, content: list[Any]) -> list[dict[str, Any]]:
-    """Check that a list holds objects, at least one.
-
-    :raises ValueError: if not.
-    """
+    """Check that a list holds objects, at least one."""
     if not content:
         raise ValueError(f"{path}: expected at least one record, got none; copy the file again")
     for row, record in enumerate(content):
@@ -84,10 +74,7 @@ def checked_records(path: Path | str, content: list[Any]) -> list[dict[str, Any]
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read a ``labels.json``.
-
-    :raises ValueError: if it is not a list of different texts.
-    """
+    """Read a ``labels.json``, a list of different texts."""
     labels = read_json(path)
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"{path}: expected a JSON list of texts, the task's labels, got {labels!r:.60}; correct it")
@@ -99,11 +86,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file.
-
-    :raises ValueError: for one that is empty or not UTF-8.
-    :raises OSError: for one that can't be read.
-    """
+    """Read a text file in UTF-8, which must not be empty."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
@@ -183,10 +166,7 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
 
 
 def pyarrow_for(path: Path) -> Any:
-    """Return pyarrow, with its Parquet part.
-
-    :raises ImportError: where it is not installed.
-    """
+    """Return pyarrow with its Parquet part, or say how to install it."""
     try:
         import pyarrow.parquet
     except ImportError as error:

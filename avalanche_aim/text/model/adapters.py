@@ -78,10 +78,7 @@ def add_lora(backbone: Any, lora: Any) -> Any:
 
 
 def check_settings(config: Any) -> None:
-    """Refuse settings of ``peft`` that would be accepted and ignored.
-
-    :raises ValueError: with the reason.
-    """
+    """Refuse settings of a ``PeftConfig`` that would be accepted and ignored; a ValueError says why."""
     kind = getattr(config.peft_type, "value", str(config.peft_type))
     if kind not in KINDS:
         reason = "its virtual tokens are added by peft's own forward pass" if config.is_prompt_learning else ""
@@ -129,10 +126,7 @@ def save_adapters(backbone: Any, folder: Path, base: str | None, revision: str |
 
 
 def load_adapters(backbone: Any, folder: Path) -> Any:
-    """Wrap a base model with all adapters of a folder, active and trainable as they were.
-
-    :param folder: as :func:`save_adapters` wrote it, or ``peft``.
-    """
+    """Wrap a base model with all adapters of a folder, this library's or peft's, active and trainable as they were."""
     from peft import PeftConfig, PeftModel
 
     places = adapter_folders(folder)

@@ -33,10 +33,7 @@ def compile_layers(model: nn.Module, device: torch.device) -> None:
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
-    """Return the layers that a Transformers model repeats.
-
-    :raises ValueError: where Transformers does not mark any.
-    """
+    """Return the layers that a Transformers model repeats; a ValueError says that it marks none."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     layers: list[nn.Module] = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]

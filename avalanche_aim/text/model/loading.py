@@ -64,10 +64,7 @@ def _empty(kind: Any, source: str, config: Any, revision: str | None = None, **g
 
 
 def check_adapter(name: str, backbone: Any, lora: Any) -> None:
-    """Refuse LoRA settings for a model that has its adapter already.
-
-    :raises ValueError: for anything but True.
-    """
+    """Refuse any ``lora`` but True for a model that comes with its adapter."""
     if lora is not True:
         base = next(iter(backbone.peft_config.values())).base_model_name_or_path
         raise ValueError(
@@ -132,10 +129,7 @@ def _load_adapter(folder: str, **kwargs: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def _readable(source: str) -> Iterator[None]:
-    """Say which model it is that can't be loaded, whatever Transformers, tokenizers or peft make of its files.
-
-    :raises OSError, ValueError: with their words.
-    """
+    """Say which model it is that can't be loaded, whatever Transformers, tokenizers or peft make of its files."""
     try:
         yield
     except (ImportError, MemoryError, torch.OutOfMemoryError):  # not the model's fault, and clear as they are

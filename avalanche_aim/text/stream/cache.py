@@ -87,10 +87,7 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _read(path: Path, examples: int) -> EncodedExamples:
-    """Read a file of tokens.
-
-    :raises ValueError: if it is not as it was written, or does not hold as many examples.
-    """
+    """Read a file of tokens; a ValueError says that it is not as it was written."""
     arrays = load_file(path)
     checksum = arrays.pop("checksum")
     if not np.array_equal(checksum, _checksum(arrays)):

@@ -63,10 +63,7 @@ class AnswerSpace:
         return sorted({c for classes in tasks for c in classes}), not all(tasks)
 
     def classes_of(self, task: Tensor) -> Tensor:
-        """Return which classes are answers of each row's task, shape (B, C).
-
-        :param task: task numbers, shape (B,).
-        """
+        """Return which classes are answers of each row's task, shape (B, C); task numbers have shape (B,)."""
         table = torch.zeros(len(self.task_classes), len(self), dtype=torch.bool)
         for row, classes in zip(table, self.task_classes, strict=True):
             row[list(classes) or [len(self) - 1]] = True

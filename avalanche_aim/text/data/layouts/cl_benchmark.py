@@ -47,10 +47,7 @@ class OLoRALayout(_CLBenchmarkLayout):
     first_character = "["
 
     def read(self, files: TaskFiles, split: str) -> tuple[TextExample, ...]:
-        """Read one split.
-
-        :raises FileNotFoundError: without ``labels.json``, which the prompts list.
-        """
+        """Read one split; without ``labels.json``, which the prompts list, that is a FileNotFoundError."""
         examples = files.examples(split)
         if files.settings.instruction:
             ask = f"{files.settings.instruction}\n"

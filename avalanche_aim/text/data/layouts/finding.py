@@ -12,10 +12,7 @@ SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "eval", "val", "valid", "vali
 
 
 def by_canonical_name(found: Iterable[TaskFiles]) -> dict[str, TaskFiles]:
-    """Index tasks by canonical name.
-
-    :raises ValueError: for two that are one task.
-    """
+    """Index tasks by canonical name; two that are one task are a ValueError."""
     tasks: dict[str, TaskFiles] = {}
     for files in found:
         other = tasks.setdefault(canonical(files.name), files)
@@ -34,10 +31,7 @@ def entries(folder: Path, pattern: str) -> list[Path]:
 
 
 def folder_tasks(folder: Path, pattern: str, suffixes: tuple[str, ...] = (".json",)) -> dict[str, TaskFiles]:
-    """Find tasks that have a folder each, with a file for each split.
-
-    :raises ValueError: for two folders that are one task, or two files that are one split.
-    """
+    """Find tasks that have a folder each, with a file for each split; two files of one split are a ValueError."""
     found = []
     for task in entries(folder, pattern):
         paths: dict[str, Path] = {}
