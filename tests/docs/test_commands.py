@@ -175,7 +175,7 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     r"(?:torchrun|accelerate launch) (?:--(?!multi_gpu)\w+ \S+ |--multi_gpu )+(?=-m|examples)(.*)": (
         lambda runner, script: runner.once(f"python {script}")
     ),
-    r"for \w+ in [\w ]+; do (?:\w+=\S+ )*(?:taskset -c \S+ )?(python .*) & done; wait": (
+    r"for \w+ in [\w ]+; do (?:\w+=\S+ )*(python .*) & done; wait": (
         lambda runner, command: runner.once(command.replace("--device cuda ", ""))
     ),
 }
