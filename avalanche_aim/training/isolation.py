@@ -160,21 +160,37 @@ def set_mode(model: nn.Module, training: bool) -> None:
     :param model: the model.
     :param training: True for train mode.
     """
-    waiting: list[nn.Module | None] = [model]
+    _switch(model, training, [])
+
+
+def _switch(model: nn.Module, training: bool, modes: list[tuple[nn.Module, bool]]) -> list[dict[str, Any]]:
+    """Set a mode; return the attributes of the modules whose flag that changed.
+
+    :param modes: where the modes go that modules with methods of their own have had, and all modules in them.
+    """
+    waiting: list[Any] = [model]
+    changed: list[dict[str, Any]] = []
     plain: set[Any] = set()
     for module in waiting:
         kind: Any = type(module)
         if kind not in plain:
             if module is None:
                 continue
-            if _has_own_mode(kind) or (kind.train is not nn.Module.train and getattr(module, "use_kernels", False)):
+            if hasattr(kind, "unregistered_modules"):
+                waiting.extend(module.unregistered_modules)
+            elif _has_own_mode(kind) or (kind.train is not nn.Module.train and getattr(module, "use_kernels", False)):
+                modes.extend((inner, inner.training) for inner in _modules(module))
                 (module.train if training else module.eval)()
                 continue
-            plain.add(kind)
+            else:
+                plain.add(kind)
         own = module.__dict__
-        own["training"] = training  # past nn.Module.__setattr__
+        if own.get("training") is not training:
+            own["training"] = training  # past nn.Module.__setattr__
+            changed.append(own)
         if children := own["_modules"]:
             waiting.extend(children.values())
+    return changed
 
 
 @functools.cache
@@ -199,11 +215,13 @@ def _modules(model: nn.Module) -> list[nn.Module]:
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
     """Set the model to eval mode, and each module back to its own mode afterwards."""
-    modes = [(module, module.training) for module in _modules(model)]
-    set_mode(model, False)
+    modes: list[tuple[nn.Module, bool]] = []
+    changed = _switch(model, False, modes)
     try:
         yield
     finally:
+        for own in changed:
+            own["training"] = True
         # Parents come first, so that a module's own mode has the last word.
         for module, training in modes:
             if module.training != training:

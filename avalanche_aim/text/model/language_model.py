@@ -297,6 +297,11 @@ class LanguageModel(DynamicModule):
         self.backbone._apply(fn)
         return super()._apply(fn, recurse)
 
+    @property
+    def unregistered_modules(self) -> tuple[nn.Module, ...]:
+        """What :func:`~avalanche_aim.training.isolation.set_mode` switches besides."""
+        return (self.backbone,)
+
     def train(self, mode: bool = True) -> "LanguageModel":
         """Set train or eval mode, of the backbone too."""
         set_mode(self.backbone, mode)

@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from avalanche_aim import LanguageModel, text_benchmark
 from avalanche_aim.text import TextExample, TextTask
+from avalanche_aim.training.isolation import eval_mode
 
 # What Avalanche sees of the model
 
@@ -56,6 +57,15 @@ def test_the_mode_reaches_the_backbone(model: LanguageModel, training: bool) -> 
     model.train(not training)
     model.train(training)
     assert {module.training for module in model.backbone.modules()} == {training}
+
+
+def test_each_module_of_the_backbone_gets_its_own_mode_back(model: LanguageModel) -> None:
+    model.train()
+    modules = list(model.backbone.modules())
+    modules[-1].eval()
+    with eval_mode(model):
+        assert not any(module.training for module in (model, *modules))
+    assert [module for module in (model, *modules) if not module.training] == [modules[-1]]
 
 
 def test_eval_switches_dropout_off(adapted: Adapted, mixed_batch: Callable[..., Any]) -> None:
