@@ -243,11 +243,8 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
             "evaluated": self._evaluated,
             **training.take(strategy, self._frozen, self._rows, [self]),
         }
-        self._write(state, number, strategy.clock.train_exp_iterations)
-        self._restart_interval()
-
-    def _write(self, state: dict[str, Any], number: int, iteration: int) -> None:
         plain, parts = shards.split(state)
+        iteration = strategy.clock.train_exp_iterations
         try:
             if parts:
                 shards.save(parts, self.folder.shards(number, iteration))
@@ -259,6 +256,7 @@ class CheckpointPlugin(SupervisedPlugin, supports_distributed=True):  # type: ig
                 self._warned.add(reason)
                 warnings.warn(f"no checkpoint could be written to {self.folder.path} ({reason}); training continues, "
                               "earlier ones are kept, and it is tried again (said once)", stacklevel=2)  # fmt: skip
+        self._restart_interval()
 
     def _give(self, strategy: Any, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
         with checkpoint.understood():

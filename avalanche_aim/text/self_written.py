@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..distributed import broadcast
 from ..rehearsal import Rehearsal
@@ -15,7 +16,7 @@ from ..rehearsal.sampling import balanced_choice
 from ..training.isolation import RandomStream, eval_mode, stream_seed
 from .model.generation import plain_generation
 from .model.language_model import LanguageModel
-from .stream.encoding import HEADER, PAD, prompt_of
+from .stream.encoding import HEADER, PAD, pack, prompt_of
 
 AT_ONCE = 16
 """Texts that are written at once."""
@@ -141,10 +142,12 @@ class SelfWrittenMemory:
         task, width = int(examples[0][0]), len(examples[0])
         kept: dict[tuple[int, ...], Tensor] = {}
         for texts in self._texts(model, begin, cue, max(1, longest), device):
-            sound = [text for text in texts if text and _distinct(text) >= self.distinct]
-            asked = [_row(task, [*begin, *text, *cue], width) for text in sound]
-            answered = self._answered(model, torch.stack(asked), device) if asked else []
-            kept |= {tuple(row[HEADER:].tolist()): row for row in answered}
+            sound = [[*begin, *text, *cue] for text in texts if text and _distinct(text) >= self.distinct]
+            if sound:
+                asked = pack(sound)
+                asked[:, 0] = task
+                asked = pad(asked, (0, width - asked.shape[1]), value=PAD)
+                kept |= {tuple(row[HEADER:].tolist()): row for row in self._answered(model, asked, device)}
         return torch.stack(list(kept.values())) if kept else torch.zeros(0, width, dtype=torch.long)
 
     def _texts(
@@ -197,14 +200,6 @@ class SelfWrittenRehearsal(Rehearsal):
     def load_state_dict(self, state: dict[str, Any], weights: list[Tensor]) -> None:
         self.memory.load_state_dict(state["memory"])
         super().load_state_dict({name: value for name, value in state.items() if name != "memory"}, weights)
-
-
-def _row(task: int, prompt: list[int], width: int) -> Tensor:
-    """Pack a prompt that has no answer yet."""
-    row = torch.full((width,), PAD)
-    row[:HEADER] = torch.tensor([task, 0, len(prompt), 0, 0])
-    row[HEADER : HEADER + len(prompt)] = torch.tensor(prompt)
-    return row
 
 
 def _put(row: Tensor, target: int, answer: Sequence[int]) -> Tensor:

@@ -97,16 +97,12 @@ def inspect_folder(
         except (ValueError, OSError) as error:
             inspection.errors.append(str(error))
     for name, task in tasks.items():
-        inspection.tasks.append(_task_report(task.name, name, task, tokenizer))
+        closed = task.labels is not None
+        splits = {split: _split_report(task.split(split), closed, tokenizer) for split in SPLITS if task.split(split)}
+        inspection.tasks.append(TaskReport(task.name, name, task.metric, closed, splits))
         inspection.traps.extend(traps_of(source.layout, source.files[name], task, list(tasks.values())))
     inspection.notes.extend(_notes(source, tasks))
     return inspection
-
-
-def _task_report(spelled: str, name: str, task: TextTask, tokenizer: Any) -> TaskReport:
-    closed = task.labels is not None
-    splits = {split: _split_report(task.split(split), closed, tokenizer) for split in SPLITS if task.split(split)}
-    return TaskReport(spelled, name, task.metric, closed, splits)
 
 
 def _split_report(examples: Sequence[TextExample], closed: bool, tokenizer: Any) -> SplitReport:

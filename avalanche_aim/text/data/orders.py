@@ -54,13 +54,6 @@ MMLU_PRO: dict[str, tuple[str, ...]] = {
 # The shipped sample follows the same orders, each of its tasks in the place of the one it resembles.
 SAMPLE_TASKS = {"dbpedia": "entities", "amazon": "reviews", "yahoo": "questions", "agnews": "news"}
 
-_NAMED = {
-    task
-    for orders in (STANDARD_CL, LONG_SEQUENCE, SUPERNI, TRACE, MMLU_PRO)
-    for tasks in orders.values()
-    for task in tasks
-}
-
 _ALIASES = {"boolq": "boolqa", "sst": "sst2", "dbpedia14": "dbpedia", "agnewstopic": "agnews"}
 
 
@@ -109,5 +102,6 @@ def resolve_order(
 
 def _one_task(name: str) -> tuple[str, ...] | None:
     """The stream of one task, if it is known: any other text is more likely an order's name with a slip in it."""
-    known = {canonical(task) for task in (*_NAMED, *SAMPLE_TASKS.values())}
+    benchmarks = (STANDARD_CL, LONG_SEQUENCE, SUPERNI, TRACE, MMLU_PRO, {"sample": tuple(SAMPLE_TASKS.values())})
+    known = {canonical(task) for orders in benchmarks for tasks in orders.values() for task in tasks}
     return (name,) if canonical(name) in known else None

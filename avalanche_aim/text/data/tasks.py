@@ -129,18 +129,19 @@ class TextTask:
         )
 
 
-def closed_labels(examples: Iterable[TextExample], limit: int = 100) -> tuple[str, ...] | None:
-    """Find the closed label set of a task from its training answers.
+MOST_LABELS = 100
+"""Of a closed task, where nothing says that it is closed."""
 
-    A task counts as closed when its answers are few and repeat: at most ``limit`` of them, and at least four
+
+def closed_labels(examples: Iterable[TextExample]) -> tuple[str, ...] | None:
+    """Find the closed label set of a task from its training answers, sorted; None for open generation.
+
+    A task counts as closed when its answers are few and repeat: at most :data:`MOST_LABELS`, and at least four
     examples an answer on average.
-
-    :param limit: the largest label set.
-    :return: the labels, sorted, or None for open generation.
     """
     answers = [example.answer for example in examples]
     distinct = set(answers)
-    if len(distinct) > limit or 4 * len(distinct) > len(answers):
+    if len(distinct) > MOST_LABELS or 4 * len(distinct) > len(answers):
         return None
     return tuple(sorted(distinct))
 

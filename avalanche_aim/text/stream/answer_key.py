@@ -1,6 +1,5 @@
 """What the answers to a stream are compared with."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +20,6 @@ class AnswerKey:
 
     metrics: tuple[str, ...]
     references: tuple[tuple[tuple[str, ...], ...], ...]
-
-    @classmethod
-    def of_split(cls, tasks: Sequence[TextTask], split: str) -> "AnswerKey":
-        """Make the key of one split."""
-        references = (tuple(example.references for example in task.split(split)) for task in tasks)
-        return cls(tuple(task.metric for task in tasks), tuple(references))
 
 
 @dataclass(frozen=True, eq=False)

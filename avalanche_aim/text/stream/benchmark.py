@@ -211,7 +211,9 @@ def text_benchmark(
             _name_special_tokens(f"{task.name} ({split})", encoder, part)
     # One width for the whole stream: buffers mix its experiences in one batch.
     width = row_width(part for parts in encoded.values() for part in parts)
-    keys = {split: AnswerKey.of_split(tasks, split) for split in splits}
+    metrics = tuple(task.metric for task in tasks)
+    references = {split: tuple(tuple(e.references for e in task.split(split)) for task in tasks) for split in splits}
+    keys = {split: AnswerKey(metrics, references[split]) for split in splits}
     streams = {
         split: [_dataset(n, Source(task, answers, keys[split]), split, parts[n], width) for n, task in enumerate(tasks)]
         for split, parts in encoded.items()

@@ -77,8 +77,7 @@ class PackedRows(Dataset[tuple[Tensor, int]]):
 
     :param task: the task's number.
     :param targets: the class of each example.
-    :param encoded: the examples.
-    :param width: the row length, see :func:`row_width`.
+    :param width: of a row, see :func:`row_width`.
     """
 
     def __init__(self, task: int, targets: Sequence[int], encoded: EncodedExamples, width: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from avalanche_aim.text import TextExample, TextTask
-from avalanche_aim.text.data.tasks import closed_labels
+from avalanche_aim.text.data.tasks import MOST_LABELS, closed_labels
 
 
 def examples(*answers: str) -> tuple[TextExample, ...]:
@@ -46,10 +46,10 @@ def test_answers_that_hardly_repeat_are_open() -> None:
     assert closed_labels(examples(*["red", "blue"] * 3, "red")) is None
 
 
-def test_more_answers_than_the_limit_are_open() -> None:
-    answers = [f"answer {number % 5}" for number in range(100)]
-    assert closed_labels(examples(*answers), limit=4) is None
-    assert len(closed_labels(examples(*answers), limit=5) or ()) == 5
+@pytest.mark.parametrize(("number", "closed"), [(MOST_LABELS, True), (MOST_LABELS + 1, False)])
+def test_more_answers_than_the_limit_are_open(number: int, closed: bool) -> None:
+    labels = closed_labels(examples(*(f"answer {row % number}" for row in range(5 * number))))
+    assert (labels is not None) == closed
 
 
 def test_a_sample_is_even_over_the_labels() -> None:
