@@ -1,7 +1,7 @@
 """What a comparison is asked to do: every setting of it, declared once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -76,10 +76,6 @@ class Settings:
                 f"{self.schedule}"
             )
         RehearsalMemory(self.memory)
-
-    def training(self) -> dict[str, Any]:
-        """Return the settings of this class alone, as plain data."""
-        return {f.name: getattr(self, f.name) for f in fields(Settings)}
 
 
 @dataclass(frozen=True)
@@ -210,11 +206,8 @@ class Configuration(Settings):
                 f"micro_batch_size: expected strategies that can be trained in micro-batches, got {', '.join(whole)}; "
                 "leave it out, or them"
             )
-
         if self.lora and kind_of(self.model) == "language":
-            tiny = (
-                self.model == "tiny"
-            )  # random weights: at a real model's scale it learns nothing from a hundred texts
+            tiny = self.model == "tiny"  # random weights, which learn nothing from a hundred texts at the usual scale
             fill("lora_alpha", self.lora_alpha or (1280 if tiny else ALPHA))
             fill("lora_targets", self.lora_targets or (("all-linear",) if tiny else ()))
         self._check_tuned()

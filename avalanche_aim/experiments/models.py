@@ -21,6 +21,7 @@ from avalanche.benchmarks import CLScenario
 from avalanche.evaluation import PluginMetric
 from torch import nn
 
+from .. import beds
 from ..evaluation import DEFINITIONS, ResultMatrix, text_metrics
 from ..text import LanguageModel
 from ..text.model.model_card import Training
@@ -85,23 +86,17 @@ class Features:
     """A small classifier on frozen sentence embeddings of text."""
 
     def __init__(self, configuration: Any) -> None:
-        from ..beds import DEFAULT_ENCODER, Embeddings
-
         self.configuration = configuration
-        self._embeddings = Embeddings(
-            configuration.encoder or DEFAULT_ENCODER, configuration.encoder_tokens, device=configuration.device
+        self._embeddings = beds.Embeddings(
+            configuration.encoder or beds.DEFAULT_ENCODER, configuration.encoder_tokens, device=configuration.device
         )
 
     def benchmark(self, order: str) -> CLScenario:
-        from ..beds import feature_benchmark
-
-        return feature_benchmark(_tasks(self.configuration, order), self._embeddings)
+        return beds.feature_benchmark(_tasks(self.configuration, order), self._embeddings)
 
     def model(self, seed: int, benchmark: CLScenario) -> nn.Module:
         """Make the classifier of one seed."""
-        from ..beds import Head
-
-        return Head.of(benchmark, seed=seed)
+        return beds.Head.of(benchmark, seed=seed)
 
 
 class Digits:
@@ -111,10 +106,8 @@ class Digits:
         self.configuration = configuration
 
     def benchmark(self, order: str) -> CLScenario:
-        from ..beds import digits
-
         asked = self.configuration
-        return digits(_names(order), train_per_task=asked.train_per_task, eval_per_task=asked.eval_per_task)
+        return beds.digits(_names(order), train_per_task=asked.train_per_task, eval_per_task=asked.eval_per_task)
 
     model = Features.model
 
@@ -146,9 +139,7 @@ def metrics_of(model: nn.Module, stream: str) -> list[PluginMetric]:
     """
     if isinstance(model, LanguageModel):
         return text_metrics(stream)
-    from ..beds import LabelScores
-
-    return [ResultMatrix(stream, LabelScores())]
+    return [ResultMatrix(stream, beds.LabelScores())]
 
 
 def save_trained(model: LanguageModel, result: Result, settings: dict[str, Any], folder: Path) -> None:

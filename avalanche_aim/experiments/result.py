@@ -31,6 +31,7 @@ class Key:
         return f"{self.strategy}_order-{name}_seed-{self.seed}"
 
 
+@dataclass
 class Keyed:
     """Something about one run."""
 
@@ -80,9 +81,6 @@ class Cost:
 class Result(Keyed):
     """What one run measured: R in percent (None where not measured), its cost, and the merges."""
 
-    strategy: str
-    order: str
-    seed: int
     tasks: list[str]
     r: list[list[float | None]]
     cost: Cost
@@ -146,12 +144,9 @@ def not_measured(results: Iterable[Result]) -> dict[str, str]:
     return {name: why for run in results if run.general is not None for name, why in run.general.missing.items()}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Failure(Keyed):
     """A run that failed: why, in one line, and where."""
 
-    strategy: str
-    order: str
-    seed: int
     error: str
     details: str = field(default="", repr=False)

@@ -9,6 +9,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,12 @@ def single_task_scores(
 
 def common_key(model: LanguageModel, settings: Settings, seed: int) -> dict[str, Any]:
     """Return what the scores of all tasks depend on, as plain data."""
-    training = {name: value for name, value in settings.training().items() if not name.startswith(("memory", "device"))}
+    names = [f.name for f in fields(Settings) if not f.name.startswith(("memory", "device"))]
     return {
         "format": FORMAT,
         "model": model_fingerprint(model),
         "autocast": str(model.autocast),
-        "settings": {**training, "seed": seed},
+        "settings": {**{name: getattr(settings, name) for name in names}, "seed": seed},
         "device": torch.device(settings.device).type,
         "max_new_tokens": MAX_NEW_TOKENS,
         "versions": versions(),

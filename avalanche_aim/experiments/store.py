@@ -17,7 +17,7 @@ from ..evaluation.general import GENERAL_DEFINITIONS
 from ..evaluation.transfer import DEFINITIONS
 from ..merging.history import History
 from ..storage.files import write_atomically
-from ..storage.records import record
+from ..storage.records import changes, record
 from .provenance import provenance
 from .result import Failure, Key, Keyed, Result
 
@@ -27,13 +27,10 @@ SCORE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Origin(Keyed):
     """What a run was asked for, and where it ran."""
 
-    strategy: str
-    order: str
-    seed: int
     asked: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -80,7 +77,8 @@ class RunStore:
         if content["status"] == "failed":
             return None
         self._refuse_other_settings(path, content, content["asked"], asked)
-        return self._result(path, content)
+        ended = self._ended(path, content)
+        return ended if isinstance(ended, Result) else None
 
     def check(self, shared: Mapping[str, Any]) -> None:
         """Refuse a folder whose runs can't stand in one ``results.json`` with new ones.
@@ -93,29 +91,28 @@ class RunStore:
             if content["status"] == "finished":
                 asked = {name: value for name, value in content["asked"].items() if name in shared}
                 self._refuse_other_settings(path, content, asked, shared)
-                self._result(path, content)
+                self._ended(path, content)
 
     def load(self) -> tuple[list[Result], list[Failure]]:
-        """Read all runs.
+        """Read all runs; :meth:`read` says which errors it raises."""
+        ended = [run for run, _ in self.read()]
+        return [run for run in ended if isinstance(run, Result)], [run for run in ended if isinstance(run, Failure)]
+
+    def read(self) -> list[tuple[Result | Failure, Origin]]:
+        """Read all runs, each with what it was asked for and where it ran.
 
         :raises ValueError: if a file is damaged.
         :raises FileNotFoundError: if there is no run.
         """
-        results, failures = [], []
-        for path, content in self._contents():
-            if content["status"] == "finished":
-                results.append(self._result(path, content))
-            else:
-                failures.append(_failure(path, content))
-        return results, failures
-
-    def origins(self) -> list[Origin]:
-        """Read what all runs were asked for, and where they ran.
-
-        :raises ValueError: if a file is damaged.
-        :raises FileNotFoundError: if there is no run.
-        """
-        return [_origin(path, content) for path, content in self._contents()]
+        found: list[tuple[Result | Failure, Origin]] = []
+        for path in self._files():
+            content = _read(path)
+            ended = self._ended(path, content)
+            where = content.get("provenance") or {}
+            found.append((ended, Origin(ended.strategy, ended.order, ended.seed, content["asked"], where)))
+        if not found:
+            raise FileNotFoundError(f"{self.folder}: expected the folder of a comparison, found no runs/*.json in it")
+        return found
 
     def write_summary(self, configuration: Mapping[str, Any]) -> None:
         """Gather all runs in ``results.json``."""
@@ -129,26 +126,24 @@ class RunStore:
         }
         write_atomically(self.folder / "results.json", _json(content))
 
-    def _contents(self) -> list[tuple[Path, dict[str, Any]]]:
-        paths = self._files()
-        if not paths:
-            raise FileNotFoundError(f"{self.folder}: expected the folder of a comparison, found no runs/*.json in it")
-        return [(path, _read(path)) for path in paths]
-
     def _files(self) -> list[Path]:
         return [path for path in sorted(self.runs.glob("*.json")) if not path.name.startswith("history_")]
 
-    def _result(self, path: Path, content: dict[str, Any]) -> Result:
+    def _ended(self, path: Path, content: dict[str, Any]) -> Result | Failure:
         history = self.runs / f"history_{path.stem}.json"
+        ended: Result | Failure
         try:
-            recorded = History.from_dict(_json_of(history)) if os.path.lexists(history) else None
-            result = Result.from_dict(content["result"], recorded)
-            _check_name(path, result)
+            if content["status"] == "failed":
+                ended = record(Failure, content["failure"], "failure")
+            else:
+                recorded = History.from_dict(_json_of(history)) if os.path.lexists(history) else None
+                ended = Result.from_dict(content["result"], recorded)
+            if path.stem != ended.key.stem:  # a copy would count twice, or stand for a run that was not made
+                raise ValueError(f"expected the run that the file is named after, got {str(ended.key)!r:.200}")
         except (ValueError, OSError) as error:
-            raise ValueError(
-                f"{path} or its history is damaged: expected a finished run ({error}); delete it to run it again"
-            ) from error
-        return result
+            raise ValueError(f"{path} or its history is damaged: expected a {content['status']} run ({error}); delete "
+                             "it to run it again") from error  # fmt: skip
+        return ended
 
     def _refuse_other_settings(
         self, path: Path, content: Mapping[str, Any], asked: Mapping[str, Any], now: Mapping[str, Any]
@@ -156,11 +151,9 @@ class RunStore:
         then, now = {**self.defaults, **asked}, json.loads(json.dumps({**self.defaults, **now}))
         if "device" in then:
             then["device"] = str(then["device"]).partition(":")[0]  # earlier runs have its number too
-        changes = [f"{name} {then.get(name)!r:.80}, now {now.get(name)!r:.80}"
-                   for name in {**then, **now} if then.get(name) != now.get(name)]  # fmt: skip
-        if changes:
+        if other := changes(then, now):
             raise ValueError(f"{path} is a finished run of {_version(content)} with other settings "
-                             f"({', '.join(changes[:10])}); choose another folder for what is expected now, or delete "
+                             f"({', '.join(other)}); choose another folder for what is expected now, or delete "
                              "this one")  # fmt: skip
 
 
@@ -174,11 +167,8 @@ def _read(path: Path) -> dict[str, Any]:
     content = _json_of(path)
     parts = {"finished": ("asked", "result"), "failed": ("asked", "failure")}
     status = content.get("status") if isinstance(content, dict) else None
-    if (
-        not isinstance(status, str)
-        or status not in parts
-        or not all(isinstance(content.get(part), dict) for part in parts[status])
-    ):
+    known = isinstance(status, str) and status in parts and isinstance(content.get("provenance") or {}, dict)
+    if not known or not all(isinstance(content.get(part), dict) for part in parts[status]):
         raise ValueError(f"{path}: expected a finished or failed run, got something else; delete it to run it again")
     try:  # what a report is going to write
         json.dumps(content, ensure_ascii=False).encode()
@@ -196,31 +186,6 @@ def _json_of(path: Path) -> Any:
         raise ValueError(f"{path}: expected JSON ({error}); delete it to run it again") from error
     except OSError as error:
         raise OSError(f"{path}: expected a file to read, got {error.strerror}; delete it to run it again") from error
-
-
-def _failure(path: Path, content: dict[str, Any]) -> Failure:
-    try:
-        failure = record(Failure, content["failure"], "failure")
-        _check_name(path, failure)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: expected a failed run ({error}); delete it to run it again") from error
-    return failure
-
-
-def _check_name(path: Path, ended: Result | Failure) -> None:
-    """Refuse a copy under another name, which would count twice, or stand for a run that was not made."""
-    if path.stem != ended.key.stem:
-        raise ValueError(f"expected the run that the file is named after, got {ended.strategy!r:.80}, order "
-                         f"{ended.order!r:.80}, seed {ended.seed!r:.80}")  # fmt: skip
-
-
-def _origin(path: Path, content: dict[str, Any]) -> Origin:
-    run = content["result" if content["status"] == "finished" else "failure"]
-    where = content.get("provenance") or {}
-    named = all(isinstance(run.get(name), kind) for name, kind in (("strategy", str), ("order", str), ("seed", int)))
-    if not named or not isinstance(where, dict):
-        raise ValueError(f"{path} is damaged: expected strategy, order, seed and provenance; delete it to run it again")
-    return Origin(run["strategy"], run["order"], run["seed"], content["asked"], where)
 
 
 def _matrix_csv(result: Result) -> str:

@@ -62,10 +62,6 @@ def _random_interval(budget: Budget, mean: int = 8, **options: Any) -> Arguments
     return _aim(budget, **{"preset": "paper", "schedule": schedule, **options})
 
 
-def _single_merge(budget: Budget, **options: Any) -> Arguments:
-    return _aim(budget, **{"preset": "paper", "schedule": "once", **options})
-
-
 def _fixed(**settings: Any) -> Callable[..., Arguments]:
     return lambda budget, **options: {**settings, **options}
 
@@ -132,7 +128,8 @@ STRATEGIES: dict[str, Strategy] = {
                                source=f"control: {_AIM}, merges at a fixed distance"),
     "random-interval": Strategy(Naive, _random_interval, own=("mean", (4, 16)),
                                 source=f"control: {_AIM}, merges at random distances"),
-    "single-merge": Strategy(Naive, _single_merge, source=f"control: {_AIM}, one merge at the end of a task"),
+    "single-merge": Strategy(Naive, partial(_aim, preset="paper", schedule="once"),
+                             source=f"control: {_AIM}, one merge at the end of a task"),
     "averaging": Strategy(Naive, partial(_aim, rehearsal=None, schedule="once", weights={"name": "fixed"}),
                           source="control: ½ (θ before a task + θ after it), no memory, no signals"),
     "mix-replay": Strategy(Naive, named.mix_replay, source="public code of the group that wrote FOREVER"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..storage.files import digest, write_atomically
-from ..storage.records import record
+from ..storage.records import changes, record
 
 FORMAT = 1
 FREE = (
@@ -94,11 +94,8 @@ class Tuned:
         """
         assumed = {name: defaults[name] for name in asked if name in defaults}
         now, then = _comparable(asked), _comparable({**assumed, **self.asked})
-        changes = [
-            f"{n} {then.get(n)!r:.80}, now {now.get(n)!r:.80}" for n in {**then, **now} if then.get(n) != now.get(n)
-        ]
-        if changes:
-            raise ValueError(f"tuned: the choices were made for other settings ({'; '.join(changes[:10])}); tune "
+        if other := changes(then, now):
+            raise ValueError(f"tuned: the choices were made for other settings ({'; '.join(other)}); tune "
                              "again, or compare on what was tuned")  # fmt: skip
         if unknown := [name for name in strategies if name not in self.choices]:
             raise ValueError(f"tuned: expected strategies that were tuned ({', '.join(self.choices)}), got "

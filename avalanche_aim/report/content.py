@@ -52,15 +52,16 @@ class Report:
         :raises ValueError: for a baseline without finished runs, or a damaged file.
         :raises FileNotFoundError: if there is no run.
         """
-        store = RunStore(folder)
-        results, failures = store.load()
+        runs = RunStore(folder).read()
+        results = [run for run, _ in runs if isinstance(run, Result)]
+        failures = [run for run, _ in runs if isinstance(run, Failure)]
         finished = list(dict.fromkeys(result.strategy for result in results))
         if baseline is None:
             baseline = BASELINE if BASELINE in finished else None
         elif baseline not in finished:
             raise ValueError(f"baseline: expected a strategy with finished runs ({', '.join(finished) or 'none'}), "
                              f"got {baseline!r}")  # fmt: skip
-        return cls(results, failures, store.origins(), baseline, folder, own)
+        return cls(results, failures, [origin for _, origin in runs], baseline, folder, own)
 
     @cached_property
     def strategies(self) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..storage.files import write_atomically
-from .palette import COLOURS, Look, light
+from .palette import COLOURS, light
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,14 +115,6 @@ def swatch(line: str = "", marker: str = "", colour: str = "ink", width: float =
         axis.set(xlim=(-1, 1), ylim=(-1, 1))
 
     return Plot("", 30, 14, draw)
-
-
-def strategy_swatch(look: Look) -> Plot:
-    """Return a strategy's line of a legend.
-
-    :param look: of the strategy.
-    """
-    return swatch("-", look.marker, look.colour)
 
 
 def tip(artists: Iterable[Any], words: str) -> None:

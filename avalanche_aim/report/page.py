@@ -10,7 +10,7 @@ from ..experiments.result import Result
 from .content import Report
 from .cost_plot import cost_plots
 from .documents import document
-from .drawing import Plot, strategy_swatch
+from .drawing import Plot, swatch
 from .palette import COLOURS, look
 from .signal_plots import LEGEND, signal_plot
 from .stream_plots import heat_map, overview_plots, task_bars, task_plots
@@ -34,7 +34,7 @@ def page(report: Report, beside: Path | None = None) -> str:
     return document(
         report, "report.html.j2", sections=sections, colours=COLOURS, files=own, run_files=of_runs,
         svg=lambda plot: Markup(plot.svg(f"p{next(numbers)}-")),
-        swatches={name: strategy_swatch(look(name)) for name in report.strategies},
+        swatches={name: swatch("-", look(name).marker, look(name).colour) for name in report.strategies},
         overview_plots=overview_plots, task_plots=task_plots, heat_maps=_heat_maps, task_bars=task_bars,
         cost_plots=cost_plots,
         merging=merging, signal_plot=signal_plot, signal_legend=LEGEND, happened=_happened,

@@ -2,7 +2,7 @@
 
 import math
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -31,6 +31,12 @@ def record(kind: type[T], data: Any, what: str, checked: Iterable[str] | None = 
         if not _fits(values[name], types_of[name]):
             raise ValueError(f"{what}: expected {name} of type {_name(types_of[name])}, got {values[name]!r:.80}")
     return kind(**values)
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say what differs between plain data of two times, ten values of it at most: ``epochs 1, now 2``."""
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return [f"{name} {then.get(name)!r:.80}, now {now.get(name)!r:.80}" for name in names[:10]]
 
 
 def _fits(value: Any, kind: Any) -> bool:
