@@ -19,15 +19,6 @@ def main(argv: Sequence[str]) -> int:
 
     :return: the exit status: 1 if a task can't be read, or there is a trap and ``--strict`` was given.
     """
-    arguments = parser().parse_args(argv)
-    folder = SAMPLE if arguments.folder == "sample" else arguments.folder
-    said = {name: value for name, value in vars(arguments).items() if name in READING}
-    inspection = inspect_folder(folder, _tokenizer(arguments.tokenizer), **said)
-    print(json.dumps(inspection.as_dict(), indent=1, ensure_ascii=False) if arguments.json else table(inspection))
-    return int(bool(inspection.errors) or (arguments.strict and bool(inspection.traps)))
-
-
-def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="avalanche_aim inspect",
         description="Show the layout, tasks, splits, labels, lengths and known traps of a folder of benchmark files.",
@@ -38,7 +29,12 @@ def parser() -> argparse.ArgumentParser:
     what = 'count tokens too: the folder or Hugging Face id of a tokenizer, "tiny" or "tiny-t5"'
     p.add_argument("--tokenizer", metavar="NAME", help=what)
     add_arguments(p, Configuration, READING, {})
-    return p
+    arguments = p.parse_args(argv)
+    folder = SAMPLE if arguments.folder == "sample" else arguments.folder
+    said = {name: value for name, value in vars(arguments).items() if name in READING}
+    inspection = inspect_folder(folder, _tokenizer(arguments.tokenizer), **said)
+    print(json.dumps(inspection.as_dict(), indent=1, ensure_ascii=False) if arguments.json else table(inspection))
+    return int(bool(inspection.errors) or (arguments.strict and bool(inspection.traps)))
 
 
 def _tokenizer(name: str | None) -> Any:

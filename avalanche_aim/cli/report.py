@@ -9,13 +9,6 @@ from ..report import FORMATS, write_report
 
 def main(argv: Sequence[str]) -> int:
     """Print the tables, and write them with the plots."""
-    arguments = parser().parse_args(argv)
-    printed = write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out, arguments.metrics)
-    print(printed, end="")
-    return 0
-
-
-def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="avalanche_aim report",
         description="Print the tables of a comparison, and write them with the plots. Unfinished ones will do.",
@@ -27,4 +20,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, metavar="DIR", help="where to write report.* (default: the folder itself)")
     p.add_argument("--metrics", nargs="+", type=Path, metavar="FILE", default=[],
         help="Python files with metrics of your own (docs/extending.md)")  # fmt: skip
-    return p
+    arguments = p.parse_args(argv)
+    printed = write_report(arguments.folder, arguments.format, arguments.baseline, arguments.out, arguments.metrics)
+    print(printed, end="")
+    return 0

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +38,19 @@ def loggers(names: Sequence[str], folder: Path, key: Key, settings: Mapping[str,
     :param settings: of the run, which Weights & Biases shows beside it.
     """
     made: list[Any] = []
-    try:
+    with ExitStack() as stack:
         for name in names if is_main_process() else ():
             if name == "tensorboard":
                 made.append(TensorboardLogger(folder / name / key.stem))
+                stack.callback(made[-1].writer.close)
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 # A name of its own, so that a run that resumes is logged to where it was.
                 own = digest([str(folder.resolve()), key.stem])[:16]
                 params = {"id": own, "resume": "allow", "config": dict(settings), "reinit": "finish_previous"}
                 made.append(_WandB(PROJECT, str(key), dir=folder, save_code=False, params=params))
+                stack.callback(made[-1].wandb.finish)
         yield [*made, _TrainingLoss(made)] if made else []
-    finally:
-        for logger in made:
-            if isinstance(logger, WandBLogger):
-                logger.wandb.finish()
-            else:
-                logger.writer.close()
 
 
 class _WandB(WandBLogger):

@@ -167,9 +167,11 @@ def _read(path: Path) -> dict[str, Any]:
     content = _json_of(path)
     parts = {"finished": ("asked", "result"), "failed": ("asked", "failure")}
     status = content.get("status") if isinstance(content, dict) else None
-    known = isinstance(status, str) and status in parts and isinstance(content.get("provenance") or {}, dict)
-    if not known or not all(isinstance(content.get(part), dict) for part in parts[status]):
+    needed = parts.get(status) if isinstance(status, str) else None
+    if needed is None or not all(isinstance(content.get(part), dict) for part in needed):
         raise ValueError(f"{path}: expected a finished or failed run, got something else; delete it to run it again")
+    if not isinstance(content.get("provenance") or {}, dict):
+        raise ValueError(f"{path}: expected a mapping as provenance, got something else; delete it to run it again")
     try:  # what a report is going to write
         json.dumps(content, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError) as error:

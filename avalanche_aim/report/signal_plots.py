@@ -136,7 +136,8 @@ def draw_learning(axis: "Axes", line: Timeline) -> None:
     _draw(axis, pieces, "o-", color=light("ochre"), lw=1.2, ms=4, label="learning signal Λ")
     axis.set_ylabel("learning\nsignal Λ")
     if not line.history.merges:
-        _say(axis, "never merged")
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "never merged", transform=axis.transAxes, ha="center", va="center", color=light("muted"))
 
 
 def draw_interval(axis: "Axes", line: Timeline) -> None:
@@ -163,8 +164,3 @@ def _draw(axis: "Axes", pieces: Iterable[Piece], style: str = "-", **looks: Any)
 
 def _heights(pieces: Iterable[Piece]) -> list[float]:
     return [y for piece in pieces for _, y in piece if isfinite(y)]
-
-
-def _say(axis: "Axes", words: str) -> None:
-    axis.set_yticks([])
-    axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", color=light("muted"))

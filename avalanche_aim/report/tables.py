@@ -43,9 +43,10 @@ def cell(mean: float | None, deviation: float | None = None, digits: int = 1, si
 def markdown(table: Table) -> str:
     """Lay out a table as Markdown that reads well as it stands."""
     header, *rows = [[field.replace("|", r"\|") for field in line] for line in (table.header, *table.rows)]
-    widths = [max(3, width) for width in _widths([header, *rows])]
+    widths = [max(3, *map(len, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in (header, rule, *rows))
+    lines = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in (header, rule, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def score_table(report: Report) -> Table:
@@ -162,11 +163,3 @@ def _note(report: Report) -> str:
         "over the pairs; undefined unless the baseline's runs all lie on one side of 0. No correction is made for "
         "comparing many strategies."
     )
-
-
-def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-
-def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [field.rjust(w) if i else field.ljust(w) for i, (field, w) in enumerate(zip(line, widths, strict=True))]
