@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avalanche_aim.experiments.claims import Claims
 
 from avalanche_aim.cli import run as command
 from avalanche_aim.evaluation import DEFINITIONS
 from avalanche_aim.experiments import STRATEGIES, Configuration, Key, Result, comparison
+from avalanche_aim.storage.files import locked
 from avalanche_aim.text.model import sources
 
 SMALL = ["--model", "tiny", "--train-per-task", "8", "--eval-per-task", "4", "--device", "cpu"]
@@ -321,7 +321,7 @@ def test_a_finished_comparison_is_shown_again(runs: list[Any], out: Path, capsys
 def test_what_other_commands_are_still_making_is_told(
     runs: list[Any], out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Claims(out / "runs").on("naive_order-1_seed-0"):
+    with locked(out / "runs" / "naive_order-1_seed-0.lock", wait=False):
         assert call("--strategies", "naive", "replay", "--out", str(out)) == 0
     assert runs == [Key("replay", "1", 0)]
     assert f"making 1 of these runs in {out}" in " ".join(capsys.readouterr().out.split())

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avalanche_aim.experiments.claims import Claims
 
 from avalanche_aim.__main__ import main
 from avalanche_aim.experiments.result import Key
+from avalanche_aim.storage.files import locked
 
 ray = pytest.importorskip("ray", reason="needs ray: pip install 'avalanche-aim[ray]'")
 cluster = pytest.importorskip("avalanche_aim.experiments.cluster")
@@ -177,7 +177,7 @@ def test_after_ctrl_c_the_same_command_goes_on(two_cores: None, tmp_path: Path) 
 def test_what_another_command_is_making_is_left_to_it(
     two_cores: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Claims(tmp_path / "ray" / "runs").on(Key("naive", "1", 0).stem):
+    with locked(tmp_path / "ray" / "runs" / f"{Key('naive', '1', 0).stem}.lock", wait=False):
         assert run(tmp_path / "ray", "--ray") == 0
     assert "Other commands are still making 1 of these runs" in capsys.readouterr().out
     assert [run["strategy"] for run in measured(tmp_path / "ray")[0]] == ["aim"]
