@@ -220,12 +220,12 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for own in changed:
-            own["training"] = True
         # Parents come first, so that a module's own mode has the last word.
         for module, training in modes:
             if module.training != training:
                 set_mode(module, training)
+        for own in changed:
+            own["training"] = True
 
 
 @contextmanager

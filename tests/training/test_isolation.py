@@ -157,6 +157,19 @@ def test_modules_that_do_more_than_keep_a_flag_are_switched_by_their_own_method(
     assert Noting.switched == [False, True]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_module_that_another_with_its_own_method_has_too_gets_its_mode_back(order):
+    class Own(nn.Sequential):
+        def train(self, mode=True):
+            return super().train(mode)
+
+    shared = nn.Dropout()
+    model = nn.Sequential(*[shared, Own(shared)][::order])
+    with eval_mode(model):
+        assert not any(m.training for m in model.modules())
+    assert all(m.training for m in model.modules())
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_modes_are_those_that_the_models_own_methods_would_set(training):
     model = network().train(not training)
