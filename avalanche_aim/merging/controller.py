@@ -57,10 +57,6 @@ class MergeController:
     Per experience: :meth:`start`; then after each iteration :meth:`watch`, :meth:`observe`, with the historical loss if
     it said so, and :meth:`merge` whenever that returned a reason.
 
-    :param schedule: when to merge.
-    :param weights: with which coefficients.
-    :param learning: the learning signal.
-    :param forgetting: the forgetting signal.
     :param plan: how much is rehearsed and monitored: as much as in the paper by default; a ratio of 0 for nothing.
     :raises ValueError: if the learning signal's window is too short for the schedule ever to adapt.
     """
@@ -98,10 +94,7 @@ class MergeController:
         return frozenset(need for part in parts for need in getattr(part, "needs", ()))
 
     def start(self, experience: int = 0) -> None:
-        """A new experience begins: intervals and signals start anew.
-
-        :param experience: its number.
-        """
+        """A new experience begins: intervals and signals start anew."""
         self.experience = experience
         self.iteration = self.merges = 0
         self.schedule.start()
@@ -121,13 +114,7 @@ class MergeController:
         """
         self.skip()
         observation = Observation(
-            self.experience,
-            self.iteration,
-            self.elapsed,
-            self.learning,
-            self.forgetting,
-            historical_loss,
-            **measures,
+            self.experience, self.iteration, self.elapsed, self.learning, self.forgetting, historical_loss, **measures
         )
         if historical_loss is not None or not self.forgetting.monitors:
             self.forgetting.update(observation)
@@ -136,10 +123,7 @@ class MergeController:
         return self.schedule.due(observation)
 
     def is_half(self, progress: float | None) -> bool:
-        """Whether half of the interval has passed.
-
-        :param progress: the share of the experience's iterations that have passed, or None where it is not known.
-        """
+        """Whether half of the interval has passed; ``progress`` is the experience's, or None where it is not known."""
         return self.elapsed > 0 and self.schedule.is_half(self.elapsed, progress)
 
     def skip(self) -> None:
@@ -158,11 +142,8 @@ class MergeController:
         """Decide everything about the merge that is due, and begin the next interval.
 
         :param movement: Σ_i |τ_new,i| since the previous merge.
-        :param reason: why the merge is due.
-        :param names: of the trainable weights.
         :param progress: the share of the experience's iterations that have passed, or None where it is not known.
         :param straightness: of the path since the previous merge, in [0, 1].
-        :return: the decision.
         """
         due = DueMerge(
             experience=self.experience,
@@ -208,18 +189,12 @@ class MergeController:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all parts as plain data."""
-        return {
-            "kinds": self._kinds(),
-            **{name: getattr(self, name) for name in COUNTS},
-            **{name: part.state_dict() for name, part in self._parts().items()},
-        }
+        counts = {name: getattr(self, name) for name in COUNTS}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {"kinds": self._kinds(), **counts, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        :raises ValueError: if parts or names are missing or unknown, or parts of another kind wrote it.
-        """
+        """Restore what :meth:`state_dict` returned; a ValueError if it is not the state of such parts."""
         parts = self._parts()
         check_state(self, state, ("kinds", *COUNTS, *parts))
         if state["kinds"] != (own := self._kinds()):
@@ -234,14 +209,8 @@ class MergeController:
 
     def _parts(self) -> dict[str, Any]:
         """The parts that have a state; a weighting has one only if it is of the user's own making."""
-        parts = {
-            "schedule": self.schedule,
-            "learning": self.learning,
-            "forgetting": self.forgetting,
-            "weights": self.weights,
-            "plan": self.plan,
-        }
-        return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+        names = ("schedule", "learning", "forgetting", "weights", "plan")
+        return {name: part for name in names if hasattr(part := getattr(self, name), "state_dict")}
 
 
 def _mean(values: list[float]) -> float:

@@ -63,17 +63,13 @@ class Diagnosis(Stateful):
         self.held_back = 0
 
     def observe(self, training_loss: float) -> None:
-        """Take one iteration's training loss; one that is not finite says nothing and is left out.
-
-        :param training_loss: the loss on the training batch.
-        """
+        """Take one iteration's training loss; one that is not finite says nothing and is left out."""
         if math.isfinite(training_loss):
             self.losses.append(training_loss)
 
     def update(self, decision: Merge, kept: float | None) -> list[Finding]:
         """Take a merge, which ends an interval, and return what is recognised at it.
 
-        :param decision: what the controller decided.
         :param kept: the share of τ_new that the merge kept, or None where nothing had moved.
         :return: no, one or two findings; they are returned again at each merge that shows them.
         """

@@ -52,16 +52,10 @@ class Engine(Protocol):
         """
 
     def backward(self, loss: Tensor) -> None:
-        """Make the gradients of a loss.
-
-        :param loss: from :meth:`loss`; a penalty may have been added.
-        """
+        """Make the gradients of a loss from :meth:`loss`, to which a penalty may have been added."""
 
     def mean(self, value: float) -> float:
-        """Return a number that all processes agree on, where several train together.
-
-        :param value: this process's.
-        """
+        """Return a number that all processes agree on, where several train together."""
 
     def kept(self) -> AbstractContextManager[None]:
         """Put back afterwards what the loop keeps of its training batch."""

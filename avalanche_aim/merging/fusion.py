@@ -27,48 +27,45 @@ class Fused:
     culprit: str | None = None
 
 
-class Fusion:
-    """Makes the merges that were decided.
+def fuse(
+    engine: Engine, weights: list[Tensor], previous: list[Tensor], decision: Decision, rule: Rule, rehearsal: Any
+) -> Fused:
+    """Make a merge, in place; after an error, Ctrl-C too, the weights are those before: never half merged.
 
-    :param rule: how task vectors become weights.
+    :param weights: θ_j.
+    :param previous: θ_prev.
     :param rehearsal: fine-tunes on the memory; None where there is none, and τ_past is zero.
     """
+    trained = snapshot(weights)
+    try:
+        fused = _fused(engine, weights, previous, trained, decision, rule, rehearsal)
+    except BaseException:
+        restore_(weights, trained)
+        raise
+    if fused.culprit is not None:
+        restore_(weights, trained)
+    return fused
 
-    def __init__(self, rule: Rule, rehearsal: Any) -> None:
-        self.rule = rule
-        self.rehearsal = rehearsal
 
-    def merge(self, engine: Engine, weights: list[Tensor], previous: list[Tensor], decision: Decision) -> Fused:
-        """Merge in place; after an error, Ctrl-C too, the weights are those before: never half merged.
-
-        :param engine: the training.
-        :param weights: the trainable weights, θ_j.
-        :param previous: θ_prev.
-        :param decision: with which coefficients, after how many memory iterations.
-        """
-        trained = snapshot(weights)
-        try:
-            fused = self._merge(engine, weights, previous, trained, decision)
-        except BaseException:
-            restore_(weights, trained)
-            raise
-        if fused.culprit is not None:
-            restore_(weights, trained)
-        return fused
-
-    def _merge(
-        self, engine: Engine, weights: list[Tensor], previous: list[Tensor], trained: list[Tensor], decision: Decision
-    ) -> Fused:
-        losses: list[float] = []
-        if self.rehearsal is not None and decision.memory_iterations:
-            losses = self.rehearsal.fine_tune(engine, weights, decision.memory_iterations)
-            if not all(map(math.isfinite, losses)):  # such a step was not taken
-                return Fused(losses, culprit="the memory fine-tuning")
-            if not math.isfinite(movement(weights, trained)):
-                drop_non_finite(engine.optimizer.state)
-                self.rehearsal.drop_non_finite()
-                return Fused(losses, culprit="the memory fine-tuning")
-        merge_(weights, previous, trained, decision.coefficients, self.rule)
-        if not math.isfinite(movement(weights, previous)):
-            return Fused(losses, culprit="the merge")
-        return Fused(losses, kept_share(weights, previous, trained))
+def _fused(
+    engine: Engine,
+    weights: list[Tensor],
+    previous: list[Tensor],
+    trained: list[Tensor],
+    decision: Decision,
+    rule: Rule,
+    rehearsal: Any,
+) -> Fused:
+    losses: list[float] = []
+    if rehearsal is not None and decision.memory_iterations:
+        losses = rehearsal.fine_tune(engine, weights, decision.memory_iterations)
+        if not all(map(math.isfinite, losses)):  # such a step was not taken
+            return Fused(losses, culprit="the memory fine-tuning")
+        if not math.isfinite(movement(weights, trained)):
+            drop_non_finite(engine.optimizer.state)
+            rehearsal.drop_non_finite()
+            return Fused(losses, culprit="the memory fine-tuning")
+    merge_(weights, previous, trained, decision.coefficients, rule)
+    if not math.isfinite(movement(weights, previous)):
+        return Fused(losses, culprit="the merge")
+    return Fused(losses, kept_share(weights, previous, trained))

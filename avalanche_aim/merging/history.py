@@ -72,16 +72,7 @@ class MergeRecord(Merge, Place):
         kept: float | None,
         findings: Sequence[Finding],
     ) -> "MergeRecord":
-        """Join a decision with what came of it.
-
-        :param experience: where the merge was made.
-        :param iteration: in that experience, from 1.
-        :param decision: what the controller decided.
-        :param losses: the losses of the memory iterations.
-        :param merged: whether the weights were merged.
-        :param kept: the share of τ_new that was kept.
-        :param findings: what was recognised at this merge.
-        """
+        """Join a decision with what came of it."""
         before, after = (losses[0], losses[-1]) if losses else (None, None)
         return cls(
             experience=experience,
@@ -113,11 +104,7 @@ class History:
 
     @classmethod
     def from_dict(cls, data: dict[str, list[Any]]) -> "History":
-        """Build a history from what :meth:`to_dict` returned.
-
-        :param data: the records as plain data.
-        :raises ValueError: if a record has missing or unknown fields, or a value of another type.
-        """
+        """Build a history from what :meth:`to_dict` returned; a ValueError says where it is none."""
         parts = [data.get(name) for name in ("merges", "iterations")] if isinstance(data, dict) else []
         if not parts or not all(isinstance(part, list) for part in parts):
             got = sorted(map(str, data)) if isinstance(data, dict) else data
@@ -142,19 +129,13 @@ class History:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        :raises ValueError: if a record has missing or unknown fields.
-        """
+        """Restore what :meth:`state_dict` returned; a ValueError says where it is none."""
         history = self.from_dict({name: part if name == "notes" else _rows(part) for name, part in state.items()})
         self.merges, self.iterations, self.notes = history.merges, history.iterations, history.notes
 
     def write(self, folder: Path | str, stem: str = "history") -> list[Path]:
         """Write ``<stem>.json``, ``<stem>_merges.csv`` and ``<stem>_iterations.csv``.
 
-        :param folder: where to; made if need be.
-        :param stem: how the file names begin.
         :return: the files written, each whole or not at all. JSON has null where a number is not finite.
         """
         files = {

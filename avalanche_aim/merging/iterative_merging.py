@@ -10,13 +10,12 @@ from torch import Tensor
 
 from .controller import MergeController
 from .engine import Engine
-from .fusion import Fusion
-from .path import Path
+from .fusion import fuse
 from .recording import Recorder
 from .rollback import DivergenceWatch, Rollback, check_finite
 from .rules import Rule
 from .slow_weights import SlowWeights
-from .task_vectors import all_finite, length, movement, restore_, snapshot, whole
+from .task_vectors import all_finite, length, movement, restore_, snapshot, straightness, whole
 
 
 class IterativeMerging:
@@ -24,33 +23,31 @@ class IterativeMerging:
 
     Per experience: :meth:`start`, :meth:`after_iteration` after each optimizer step, :meth:`end`.
 
-    :param controller: when to merge, with which coefficients.
-    :param rule: how task vectors become weights.
     :param rehearsal: the passes over the memory, a :class:`~avalanche_aim.rehearsal.Rehearsal`; None for none, and
         then merging begins with the second experience.
-    :param slow: slow weights that are only evaluated; None for none.
-    :param recorder: records, publishes and warns.
     """
 
     def __init__(
         self, controller: MergeController, rule: Rule, rehearsal: Any, slow: SlowWeights | None, recorder: Recorder
     ) -> None:
         self.controller = controller
+        self.rule = rule
         self.rehearsal = rehearsal
         self.slow = slow
         self.recorder = recorder
         self.named: dict[str, Tensor] = {}
         """The trainable weights by name, known once training has begun."""
-        self._fusion = Fusion(rule, rehearsal)
         self._rollback = Rollback()
         self._watch = DivergenceWatch()
         self._step_start: list[Tensor] = []
+        self._half: list[Tensor] = []
+        """The weights half-way through an interval, where a part reads how straight it was; empty before."""
         self._experiences = self._experience = self._iteration = 0
         needs = controller.needs | set(getattr(rule, "needs", ())) | set(getattr(rehearsal, "needs", ()))
         self._measures_steps = "step_length" in needs
+        self._measures_straightness = "straightness" in needs
         if rehearsal is not None:
             rehearsal.measures_cosine = "rehearsed_cosine" in needs
-        self._path = Path("straightness" in needs)
 
     @property
     def weights(self) -> list[Tensor]:
@@ -65,8 +62,6 @@ class IterativeMerging:
     def start(self, engine: Engine, experience: int) -> None:
         """Take θ_prev and start signals and intervals anew, where there is something to rehearse.
 
-        :param engine: the training.
-        :param experience: the experience's number.
         :raises ValueError: if nothing can be trained.
         :raises FloatingPointError: if weights are not finite already.
         """
@@ -89,7 +84,7 @@ class IterativeMerging:
         if self.active and grown:  # a new head: the way to it cannot be interpolated
             self._rollback.start(self.weights, engine.model)
             self._step_start = []
-            self._path.start()
+            self._half = []
             self.controller.start_interval()
         elif not self.active and self._can_merge():
             self._begin(engine)
@@ -97,7 +92,7 @@ class IterativeMerging:
 
     def _begin(self, engine: Engine) -> None:
         check_finite(self.weights, self._experience)
-        self._path.start()
+        self._half = []
         self._rollback.start(self.weights, engine.model)
         self.controller.start(self._experience)
         self.controller.iteration = self._iteration
@@ -112,8 +107,8 @@ class IterativeMerging:
             reason = self._observe(engine)
             if reason is not None:
                 self._merge(engine, reason)
-            if self._path.kept:
-                self._path.after_iteration(self.weights, self.controller.is_half(self._progress(engine)))
+            if self._measures_straightness and not self._half and self.controller.is_half(self._progress(engine)):
+                self._half = snapshot(self.weights)
             self._keep_step_start()
         else:
             self._watch.after_iteration(engine.training_loss, self.weights, self._experience)
@@ -133,13 +128,10 @@ class IterativeMerging:
             self._say_that_nothing_merged()
         self._rollback.stop()
         self._step_start = []
-        self._path.start()
+        self._half = []
 
     def evaluate_slow(self, evaluated: bool) -> None:
-        """Put the slow weights into the model for an evaluation, or the training's back after it.
-
-        :param evaluated: whether the evaluation begins.
-        """
+        """Put the slow weights into the model when an evaluation begins, and the training's back after it."""
         if self.slow is not None:
             self.slow.swap(self.named, evaluated)
 
@@ -151,7 +143,7 @@ class IterativeMerging:
             "rollback": self._rollback.state_dict(),
             "watch": self._watch.state_dict(),
             "counts": [self._experiences, self._experience, self._iteration],
-            "half": self._path.half,
+            "half": self._half,
             "rehearsal": None if self.rehearsal is None else self.rehearsal.state_dict(self.weights),
         }
         return state | {name: part.state_dict() for name, part in self._parts().items()}
@@ -163,7 +155,7 @@ class IterativeMerging:
         self._rollback.load_state_dict(state["rollback"])
         self._watch.load_state_dict(state["watch"])
         self._experiences, self._experience, self._iteration = state["counts"]
-        self._path.half = state["half"]
+        self._half = state["half"]
         if self.rehearsal is not None:
             self.rehearsal.load_state_dict(state["rehearsal"], self.weights)
         for name, part in self._parts().items():
@@ -171,7 +163,7 @@ class IterativeMerging:
         self._keep_step_start()
 
     def _parts(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {"rule": self._fusion.rule, "slow": self.slow}
+        parts: dict[str, Any] = {"rule": self.rule, "slow": self.slow}
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
 
     def _can_merge(self) -> bool:
@@ -240,7 +232,11 @@ class IterativeMerging:
             if self.rehearsal.measures_cosine:
                 measures["rehearsed_cosine"] = lambda: self.rehearsal.rehearsed_cosine
             measures["gradient_cosine"] = lambda: self.rehearsal.gradient_cosine(engine, weights)
-        return {name: partial(_agreed, engine, measure) for name, measure in measures.items()}
+
+        def agreed(measure: Callable[[], float]) -> float:
+            return engine.mean(measure())
+
+        return {name: partial(agreed, measure) for name, measure in measures.items()}
 
     def _progress(self, engine: Engine) -> float | None:
         iterations = engine.iterations
@@ -254,19 +250,21 @@ class IterativeMerging:
         if not math.isfinite(moved):
             self._roll_back(engine)
             return
-        straight = engine.mean(self._path.straightness(self._rollback.previous, weights)) if self._path.kept else 0.0
+        straight = 0.0
+        if self._measures_straightness:
+            straight = engine.mean(straightness(self._rollback.previous, self._half, weights))
         decision = self.controller.merge(moved, reason, list(self.named), self._progress(engine), straight)
-        fused = self._fusion.merge(engine, weights, self._rollback.previous, decision)
+        fused = fuse(engine, weights, self._rollback.previous, decision, self.rule, self.rehearsal)
         if fused.culprit is not None:
             self.recorder.warn_once(
                 f"{fused.culprit} was not finite; that merge was given up, the trained weights kept"
             )
         self._rollback.take(weights, engine.model)
-        self._path.start()
+        self._half = []
         self.recorder.merge(engine, self.controller, decision, fused)
 
     def _roll_back(self, engine: Engine) -> None:
-        self._path.start()
+        self._half = []
         if self.rehearsal is not None:
             self.rehearsal.drop_non_finite()
         self.controller.start_interval()
@@ -294,7 +292,3 @@ def _trainable(engine: Engine) -> dict[str, Tensor]:
             "to merge; unfreeze some weights or add LoRA"
         )
     return named
-
-
-def _agreed(engine: Engine, measure: Callable[[], float]) -> float:
-    return engine.mean(measure())

@@ -17,12 +17,9 @@ class Observation:
     ``historical_loss`` is None at an iteration that is not monitored. ``step_length`` needs a copy of the weights, and
     ``rehearsed_cosine`` is taken at merges, so both only if a part says so: ``needs = ("step_length",)`` in its class.
 
-    :param experience: the experience's number.
     :param iteration: in the experience, from 1.
     :param elapsed: iterations since the previous merge (or since the experience began), from 1.
-    :param learning: the learning signal.
     :param forgetting: the forgetting signal, this iteration included once it was monitored.
-    :param historical_loss: the loss of a memory batch, where it was taken.
     :param measures: the other numbers by name, or functions that measure them.
     """
 
@@ -98,18 +95,15 @@ class Observation:
 class DueMerge:
     """A merge that is due.
 
-    :param experience: the experience's number.
-    :param reason: why it is due.
     :param interval: the planned length S of the interval that ends, or None where none was planned.
     :param elapsed: the iterations that really passed.
     :param adapted: whether the schedule has adapted S to the signals in this experience.
     :param movement: Σ|τ_new|, summed over the trainable weights.
     :param learning: the learning signal; weightings and schedules see it with this merge included.
     :param forgetting: the forgetting signal of the interval that ends.
-    :param names: the names of the trainable weights, in their order.
     :param progress: the share of the experience's iterations that have passed; None where nobody knows how many it has.
-    :param straightness: of the way from θ_prev to θ_j, in [0, 1], as :class:`~avalanche_aim.merging.path.Path` has it;
-        measured only if a part says ``needs = ("straightness",)`` in its class, and 0 otherwise.
+    :param straightness: of the way from θ_prev to θ_j, in [0, 1] (``task_vectors.straightness``); 0
+        unless a part says ``needs = ("straightness",)`` in its class.
     """
 
     experience: int

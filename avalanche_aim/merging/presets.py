@@ -49,17 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Preset:
-    """One choice of all parts.
-
-    :param schedule: when to merge.
-    :param weights: chooses the coefficients.
-    :param learning: the learning signal.
-    :param forgetting: the forgetting signal.
-    :param rehearsal: the settings of a :class:`~avalanche_aim.rehearsal.Rehearsal`.
-    :param rule: how task vectors become weights.
-    :param slow: slow weights that are only evaluated; None for none.
-    :param diagnosis: recognises that merging fails.
-    """
+    """One choice of all parts; of the rehearsal the settings of a :class:`~avalanche_aim.rehearsal.Rehearsal`."""
 
     schedule: Part
     weights: Part
@@ -73,7 +63,6 @@ class Preset:
     def make(self, part: str, given: Any = UNCHANGED, kinds: Mapping[str, Any] | None = None) -> Any:
         """Make a part.
 
-        :param part: its name.
         :param given: a dict of changes to the preset's own part, ``{"name": …}`` or a name for one of another kind, or
             the part itself.
         :param kinds: what makes the part, by name, where the preset knows its settings alone; the first unless named.
@@ -176,11 +165,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset(name: str) -> Preset:
-    """Return a preset by name.
-
-    :param name: of :data:`PRESETS`.
-    :raises ValueError: for another name.
-    """
+    """Return a preset of :data:`PRESETS` by name; another name is a ValueError."""
     if name not in PRESETS:
         raise ValueError(f"preset: expected one of {sorted(PRESETS)}, got {name!r}")
     return PRESETS[name]

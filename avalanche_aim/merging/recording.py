@@ -11,10 +11,7 @@ from .history import History, MergeRecord, MonitorRecord
 
 
 class Recorder:
-    """Writes the history, publishes numbers, and warns, of each thing once.
-
-    :param diagnosis: recognises that merging fails.
-    """
+    """Writes the history, publishes numbers, and warns, of each thing once."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         self.diagnosis = diagnosis
@@ -22,13 +19,7 @@ class Recorder:
         self._warned: set[tuple[str, int | None]] = set()
 
     def iteration(self, engine: Engine, controller: MergeController, loss: float, status: str) -> None:
-        """Record a monitored iteration.
-
-        :param engine: the training.
-        :param controller: where it is.
-        :param loss: the historical loss.
-        :param status: what became of it.
-        """
+        """Record a monitored iteration: its historical loss, and what became of it."""
         record = MonitorRecord(
             experience=controller.experience,
             iteration=controller.iteration,
@@ -42,13 +33,7 @@ class Recorder:
         self.diagnosis.observe(record.training_loss)
         engine.publish({"HistoricalLoss": loss} | ({} if record.threshold is None else {"Threshold": record.threshold}))
 
-    def merge(
-        self,
-        engine: Engine,
-        controller: MergeController,
-        decision: Decision,
-        fused: Fused,
-    ) -> None:
+    def merge(self, engine: Engine, controller: MergeController, decision: Decision, fused: Fused) -> None:
         """Record a merge."""
         merged = fused.culprit is None
         findings = self.diagnosis.update(decision, fused.kept) if merged else []
@@ -69,8 +54,6 @@ class Recorder:
     def warn_once(self, message: str, topic: str = "not finite", experience: int | None = None) -> None:
         """Warn, and note it in the history, unless the same topic was warned of before.
 
-        :param message: the warning.
-        :param topic: what it is about.
         :param experience: where each experience may be warned of.
         """
         if (topic, experience) not in self._warned:

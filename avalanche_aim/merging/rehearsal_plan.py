@@ -50,13 +50,7 @@ class RehearsalPlan(Stateful):
         return ("straightness",) if self.per == "straight" else ()
 
     def memory_iterations(self, elapsed: int, interval: int | None, adapted: bool, straightness: float = 0.0) -> int:
-        """How many iterations the memory fine-tuning of a merge has.
-
-        :param elapsed: iterations since the previous merge.
-        :param interval: the planned interval that ends, or None.
-        :param adapted: whether the schedule has adapted it.
-        :param straightness: of the interval's path, in [0, 1].
-        """
+        """Return how many iterations the memory fine-tuning of a merge has, at the end of a planned ``interval``."""
         if self.per == "planned" and interval is not None:
             iterations = interval * self.ratio
             return int(iterations) if adapted else round(iterations)
@@ -65,10 +59,7 @@ class RehearsalPlan(Stateful):
         return max(1, iterations) if self.ratio else 0  # without any, a merge would only undo training
 
     def start(self, interval: int | None = None) -> None:
-        """Begin an interval; even the shortest is monitored once.
-
-        :param interval: S, or None where no length is planned.
-        """
+        """Begin an interval; even the shortest is monitored once."""
         self.wait = self.monitor_every if interval is None else min(self.monitor_every, interval)
 
     def next(self) -> bool:
@@ -77,18 +68,11 @@ class RehearsalPlan(Stateful):
         return self.wait <= 0
 
     def update(self, loss: float, forgetting: Activations) -> None:
-        """Decide when to monitor next.
-
-        :param loss: the historical loss just taken.
-        :param forgetting: the forgetting signal, this loss included.
-        """
+        """Decide when to monitor next, by the historical loss just taken, which the forgetting signal has seen."""
         threshold = forgetting.threshold
         far = threshold is not None and forgetting.status == "quiet" and loss < self.relax_below * threshold
         self.wait = 2 * self.monitor_every if far else self.monitor_every
 
     def losses_in(self, interval: int | None) -> int | None:
-        """How many losses an interval has, which the forgetting signal takes its two thirds of.
-
-        :param interval: S, or None where no length is planned.
-        """
+        """Return how many losses an interval has, which the forgetting signal takes its two thirds of."""
         return None if interval is None else max(1, interval // self.monitor_every)

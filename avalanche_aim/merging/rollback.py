@@ -33,25 +33,14 @@ class DivergenceWatch(Stateful):
         self.iterations = 0
 
     def after_iteration(self, loss: Tensor, weights: Sequence[Tensor], experience: int | None) -> None:
-        """Let an iteration pass.
-
-        :param loss: the training loss.
-        :param weights: the trainable weights.
-        :param experience: the experience's number.
-        :raises FloatingPointError: if a weight is not finite.
-        """
+        """Let an iteration pass; a weight that is found not to be finite is a FloatingPointError."""
         self.iterations += 1
         if self.iterations % LOOK_EVERY == 0 and not math.isfinite(float(loss.detach())):
             check_finite(weights, experience)
 
 
 def check_finite(weights: Sequence[Tensor], experience: int | None) -> None:
-    """Look at the weights.
-
-    :param weights: the trainable weights.
-    :param experience: the experience's number.
-    :raises FloatingPointError: if one is not finite.
-    """
+    """Refuse weights that are not all finite with a FloatingPointError."""
     if not all_finite(weights):
         raise FloatingPointError(f"training has made the weights non-finite in experience {experience}; {REMEDY}")
 
@@ -66,11 +55,7 @@ class Rollback:
         self._times = 0
 
     def start(self, weights: Sequence[Tensor], model: Any) -> None:
-        """Keep the weights an experience begins with.
-
-        :param weights: the trainable weights.
-        :param model: whose floating-point buffers are kept too.
-        """
+        """Keep the weights an experience begins with, and the model's floating-point buffers."""
         self._times = 0
         self.previous, self._buffers = snapshot(weights), snapshot(_buffers(model))
 
@@ -79,31 +64,16 @@ class Rollback:
         self.previous, self._buffers, self._times = [], [], 0
 
     def take(self, weights: Sequence[Tensor], model: Any) -> None:
-        """Keep the weights after a merge.
-
-        :param weights: the trainable weights.
-        :param model: whose floating-point buffers are kept too.
-        """
+        """Keep the weights after a merge, and the buffers."""
         restore_(self.previous, weights)
         restore_(self._buffers, _buffers(model))
 
     def is_finite(self, weights: Sequence[Tensor], model: Any) -> bool:
-        """Whether all that would be taken back is finite now.
-
-        :param weights: the trainable weights.
-        :param model: whose floating-point buffers count too.
-        """
+        """Whether all that would be taken back is finite now."""
         return all_finite([*weights, *_buffers(model)])
 
     def go_back(self, weights: Sequence[Tensor], model: Any, optimizer: Optimizer, where: str) -> None:
-        """Go back to θ_prev, the last finite weights.
-
-        :param weights: the trainable weights.
-        :param model: whose floating-point buffers go back too.
-        :param optimizer: whose spoiled moments begin anew.
-        :param where: for the message.
-        :raises FloatingPointError: if the experience went back too often.
-        """
+        """Go back to θ_prev, the last finite weights, and the buffers; a FloatingPointError if it was too often."""
         restore_(weights, self.previous)
         restore_(_buffers(model), self._buffers)
         drop_non_finite(optimizer.state)
@@ -124,10 +94,7 @@ class Rollback:
 
 
 def drop_non_finite(moments: MutableMapping[Any, Any]) -> None:
-    """Forget an optimizer's moments that non-finite weights or gradients have spoiled; they begin anew.
-
-    :param moments: the optimizer's state: weight → its moments.
-    """
+    """Forget an optimizer's moments that non-finite weights or gradients have spoiled; they begin anew."""
     for weight, state in list(moments.items()):
         tensors = [value for value in state.values() if isinstance(value, Tensor)]
         if not all_finite(tensors):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-from .task_vectors import local, snapshot
+from .task_vectors import local
 
 
 class SlowWeights(ABC):
@@ -39,7 +39,9 @@ class SlowWeights(ABC):
         if self.averaged:
             known = {name: self.average.get(name) for name in weights}
             self.average = {
-                name: average if average is not None and average.shape == weights[name].shape else _copy(weights[name])
+                name: average
+                if average is not None and average.shape == weights[name].shape
+                else weights[name].detach().clone()
                 for name, average in known.items()
             }
 
@@ -47,7 +49,6 @@ class SlowWeights(ABC):
     def swap(self, weights: Mapping[str, Tensor], evaluated: bool) -> None:
         """Exchange the average and the training weights, tensor by tensor, if they are not where they should be.
 
-        :param weights: the trainable weights by name.
         :param evaluated: whether the average is to stand in the model.
         """
         if evaluated == self.swapped or not self.averaged:
@@ -64,7 +65,7 @@ class SlowWeights(ABC):
             slow, fast = list(self.average.values()), [weights[name].detach() for name in self.average]
             average_(local(slow), local(fast), self.averaged)
         else:
-            self.average = {name: _copy(weight) for name, weight in weights.items()}
+            self.average = {name: weight.detach().clone() for name, weight in weights.items()}
         self.averaged += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -128,10 +129,6 @@ class TailAverage(SlowWeights):
             )
         if iteration > (1 - self.share) * iterations:
             self._add(weights, self._average)
-
-
-def _copy(weight: Tensor) -> Tensor:
-    return snapshot([weight])[0]
 
 
 SLOW_WEIGHTS: dict[str, type[SlowWeights]] = {"exponential": ExponentialAverage, "tail": TailAverage}

@@ -6,13 +6,7 @@ from typing import Any, ClassVar
 
 
 def check_state(owner: object, state: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Refuse a state that another kind of object wrote.
-
-    :param owner: the object that is to take the state.
-    :param state: the state.
-    :param names: what it must hold, exactly.
-    :raises ValueError: if names are missing or unknown.
-    """
+    """Refuse, with a ValueError, a state that does not hold exactly these names: another kind of object wrote it."""
     if set(state) != set(names):
         raise ValueError(
             f"{type(owner).__name__} expected the state {sorted(names)}, got {sorted(state)}; load it into the same "
@@ -34,11 +28,7 @@ class Stateful:
         return {name: value.state_dict() if _has_state(value) else deepcopy(value) for name, value in values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: a mapping with exactly the names in ``STATE``.
-        :raises ValueError: if names are missing or unknown.
-        """
+        """Restore what :meth:`state_dict` returned; a ValueError if names are missing or unknown."""
         check_state(self, state, self.STATE)
         for name, value in state.items():
             if _has_state(part := getattr(self, name)):

@@ -55,21 +55,13 @@ def _shard_groups(weight: Tensor) -> tuple[Any, ...]:
 
 
 def snapshot(weights: Sequence[Tensor]) -> list[Tensor]:
-    """Copy the weights.
-
-    :param weights: the trainable tensors.
-    :return: detached copies, in the same order.
-    """
+    """Return detached copies of the weights."""
     return [w.detach().clone() for w in weights]
 
 
 @torch.no_grad()
 def restore_(weights: Sequence[Tensor], saved: Sequence[Tensor]) -> None:
-    """Write saved copies back into the weights, in place.
-
-    :param weights: the trainable tensors.
-    :param saved: what :func:`snapshot` returned for them.
-    """
+    """Write copies from :func:`snapshot` back into the weights, in place."""
     if saved:
         torch._foreach_copy_(local(weights), local(saved))
 
@@ -79,8 +71,6 @@ class TaskVector(Sequence[Tensor]):
 
     Weights of half precision are subtracted in single precision, so that small differences are not rounded away.
 
-    :param start: the weights before.
-    :param end: the weights after.
     :raises ValueError: if there are more of the one than of the other.
     """
 
@@ -99,33 +89,20 @@ class TaskVector(Sequence[Tensor]):
 
 @torch.no_grad()
 def movement(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
-    """Σ_i |τ_i| of the task vector τ = weights − previous, summed over all tensors.
-
-    :param weights: the trainable tensors now.
-    :param previous: their copies from the previous merge.
-    :return: the L1 length, as a Python float (one host synchronisation).
-    """
+    """Σ_i |τ_i| of the task vector τ = weights − previous over all tensors (one host synchronisation)."""
     return float(total([tau.abs_().sum() for tau in TaskVector(local(previous), local(weights))], weights))
 
 
 @torch.no_grad()
 def length(weights: Sequence[Tensor], previous: Sequence[Tensor]) -> float:
-    """‖weights − previous‖₂ over all tensors, as a Python float (one host synchronisation).
-
-    :param weights: the trainable tensors now.
-    :param previous: copies of them.
-    """
+    """‖weights − previous‖₂ over all tensors (one host synchronisation)."""
     squares = [tau.square_().sum() for tau in TaskVector(local(previous), local(weights))]
     return float(total(squares, weights).sqrt())
 
 
 @torch.no_grad()
 def cosine(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> float:
-    """cos(first, second) over all tensors: 0 where one of them is zero or missing (one host synchronisation).
-
-    :param first: gradients, say, None where a weight has none.
-    :param second: others, in the same order.
-    """
+    """cos(first, second) over all tensors: 0 where one of them is zero or missing (one host synchronisation)."""
     products: list[Tensor] = []
     of: list[Tensor] = []
     for a, b in zip(first, second, strict=True):
@@ -139,6 +116,19 @@ def cosine(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> f
     along, *squares = total(products, of)
     value = float(along / squares[0].sqrt() / squares[1].sqrt())
     return value if math.isfinite(value) else 0.0
+
+
+def straightness(previous: Sequence[Tensor], half: Sequence[Tensor], weights: Sequence[Tensor]) -> float:
+    """How straight the way from θ_prev to θ_j was: s = max(0, cos(θ_h − θ_prev, θ_j − θ_h)), in [0, 1].
+
+    While the task is being learned, the second half of an interval leads on where the first led; once what is left is
+    noise, it leads anywhere. So s says which part of the way was progress.
+
+    :param previous: θ_prev.
+    :param half: θ_h, the weights half-way through the interval; none where it ended in its first half, and s is 0.
+    :param weights: θ_j.
+    """
+    return max(0.0, cosine(TaskVector(previous, half), TaskVector(half, weights))) if half else 0.0
 
 
 @torch.no_grad()
@@ -168,10 +158,7 @@ def kept_share(weights: Sequence[Tensor], previous: Sequence[Tensor], trained: S
 
 @torch.no_grad()
 def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether no number of any tensor is NaN or infinite: one host synchronisation.
-
-    :param tensors: floating-point tensors.
-    """
+    """Whether no number of any floating-point tensor is NaN or infinite: one host synchronisation."""
     if not tensors:
         return True
     broken = [tensor.isfinite().logical_not().any().float() for tensor in local(tensors)]
@@ -179,10 +166,5 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
 
 
 def precise(tensor: Tensor) -> Tensor:
-    """Return the tensor in single precision at least.
-
-    :param tensor: a floating-point tensor.
-    """
-    if tensor.dtype in (torch.float32, torch.float64):
-        return tensor
+    """Return a floating-point tensor in single precision at least; one that has it is returned as it is."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -18,10 +18,7 @@ class Weighting(Protocol):
     """Chooses the coefficients of one merge."""
 
     def __call__(self, merge: DueMerge) -> Pair | Sequence[Pair]:
-        """Return (α₁, α₂), the coefficients of τ_new and τ_past, or one such pair for each trainable weight.
-
-        :param merge: the merge that is due.
-        """
+        """Return (α₁, α₂), the coefficients of τ_new and τ_past, or one such pair for each trainable weight."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +131,7 @@ WEIGHTINGS: dict[str, type] = {
 
 
 def per_weight(coefficients: Pair | Sequence[Pair], weights: int) -> list[Pair]:
-    """Return one pair for each trainable weight.
-
-    :param coefficients: what a weighting returned.
-    :param weights: how many trainable weights there are.
-    :raises ValueError: if it is neither a pair nor as many pairs.
-    """
+    """Return one pair for each trainable weight; a ValueError if a weighting gave neither that nor a single pair."""
     chosen: list[Any] = list(coefficients)
     if len(chosen) == 2 and not any(isinstance(one, Sequence) for one in chosen):
         chosen = [chosen] * weights

@@ -8,13 +8,14 @@ from avalanche_aim.merging import (
     PRESETS,
     Diagnosis,
     FixedInterval,
+    FixedWeights,
     IterativeMerging,
     ModelTime,
     Recorder,
     StraightWeights,
     interpolate,
 )
-from avalanche_aim.merging.path import Path
+from avalanche_aim.merging.task_vectors import straightness
 from avalanche_aim.training.plain_loop import PlainLoop
 
 
@@ -63,10 +64,26 @@ def test_thirds_of_a_task_have_halves_too():
     assert [(merge.iteration, merge.alpha_new) for merge in merges] == [(6, 1.0), (12, 0.5), (18, 1.0)]
 
 
+def test_an_interval_that_ended_in_its_first_half_is_not_straight():
+    assert straightness([torch.zeros(2)], [], [torch.ones(2)]) == 0
+
+
 def test_nothing_is_kept_unless_a_part_asks_for_it():
-    path = Path(kept=False)
-    path.after_iteration([torch.ones(2)], is_half=True)
-    assert not path.half and path.straightness([torch.zeros(2)], [torch.ones(2)]) == 0
+    controller = PRESETS["straight"].controller(weights=FixedWeights(), rehearsal={"per": "passed"})
+    merging = IterativeMerging(controller, interpolate, None, None, Recorder(Diagnosis()))
+    model = Steps()
+    loop = PlainLoop(model, torch.optim.SGD(model.parameters(), lr=1.0), lambda out, _: out.mean(), 1)
+    halves = []
+    after_iteration = merging.after_iteration
+
+    def noted(engine):
+        after_iteration(engine)
+        halves.append(merging.state_dict()["half"])
+
+    merging.after_iteration = noted
+    for number in range(2):
+        loop.train(merging, [(torch.ones(1, 2), torch.zeros(1))] * 6, number)
+    assert halves == [[]] * 12
 
 
 @pytest.mark.parametrize("parts", [{"weights": StraightWeights()}, {"rehearsal": {"per": "straight"}}])

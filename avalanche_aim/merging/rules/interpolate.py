@@ -18,11 +18,6 @@ def interpolate(
 
     The sum is computed as θ_j + (α₁ − 1)·τ_new + α₂·τ_past, θ_j = θ_prev + τ_new, which is the same and leaves the
     weights unchanged to the bit for α₁ = 1 and τ_past = 0.
-
-    :param theta_prev: the weights after the previous merge.
-    :param tau_new: what training on the new task added.
-    :param tau_past: what the memory fine-tuning added after it.
-    :param coefficients: (α₁, α₂) for each weight.
     """
     for number, (alpha_new, alpha_past) in enumerate(coefficients):
         # θ_j itself where it is known: θ_prev + τ_new would round.

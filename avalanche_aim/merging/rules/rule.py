@@ -46,8 +46,6 @@ def merge_(
     :param weights: the trainable tensors; they hold θ_mem and receive the result.
     :param previous: θ_prev, copies from the previous merge.
     :param trained: θ_j, copies from before the memory fine-tuning.
-    :param coefficients: (α₁, α₂) for each weight.
-    :param rule: how.
     :raises ValueError: if the rule gives another number of tensors, or one of another shape.
     """
     merged = iter(rule(previous, TaskVector(previous, trained), TaskVector(trained, weights), coefficients))

@@ -1,13 +1,10 @@
-"""When to merge, one file a schedule."""
+"""When to merge."""
 
 from .adaptive import AdaptiveInterval
-from .fixed import FixedInterval
 from .model_time import ModelTime
-from .once import OncePerTask
-from .random import RandomInterval
+from .planned import FixedInterval, OncePerTask, RandomInterval, SharesOfTask
 from .reference import ReferenceInterval
 from .schedule import AdaptingSchedule, Schedule
-from .shares import SharesOfTask
 
 SCHEDULES: dict[str, type[Schedule]] = {
     "adaptive": AdaptiveInterval,

@@ -36,11 +36,7 @@ class Schedule(Stateful):
         self.adapted = False
 
     def due(self, observation: Observation) -> str | None:
-        """Say whether to merge now.
-
-        :param observation: the iteration that has just passed.
-        :return: the reason to merge, or None.
-        """
+        """Return the reason to merge after this iteration, or None."""
         return "interval" if self.interval is not None and observation.elapsed >= self.interval else None
 
     @property
@@ -49,18 +45,11 @@ class Schedule(Stateful):
         return self.initial is not None
 
     def is_half(self, elapsed: int, progress: float | None) -> bool:
-        """Whether half of the interval has passed.
-
-        :param elapsed: iterations since the previous merge.
-        :param progress: the share of the experience's iterations that have passed; None where it is not known.
-        """
+        """Whether half of the interval has passed; ``progress`` is the experience's, or None where it is not known."""
         return self.interval is not None and 2 * elapsed >= self.interval
 
     def adapt(self, merge: DueMerge) -> None:
-        """Choose the next interval.
-
-        :param merge: the merge that ends this one.
-        """
+        """Choose the next interval, after a merge."""
 
 
 class AdaptingSchedule(Schedule):

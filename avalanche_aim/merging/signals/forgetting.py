@@ -36,11 +36,7 @@ class Activations(Stateful):
         raise NotImplementedError(f"{type(self).__name__}: expected an update(observation) that returns self.count(…)")
 
     def count(self, active: bool) -> str:
-        """Count an iteration.
-
-        :param active: whether forgetting shows.
-        :return: the status, "active" or "quiet".
-        """
+        """Count an iteration at which forgetting shows, or not, and return its status: "active" or "quiet"."""
         self.compared += 1
         self.activations += bool(active)
         self.status = "active" if active else "quiet"
@@ -101,19 +97,12 @@ class ForgettingSignal(Activations):
             self.needed = max(1, int(self.collected_share * losses) + self.extra_losses)
 
     def value(self, observation: Observation) -> float:
-        """Return the quantity that is compared with the threshold: the historical loss.
-
-        :param observation: a monitored iteration.
-        """
+        """Return what is compared with the threshold at a monitored iteration: the historical loss."""
         assert observation.historical_loss is not None
         return observation.historical_loss
 
     def update(self, observation: Observation) -> str:
-        """Take one monitored iteration.
-
-        :param observation: the iteration.
-        :return: "collecting" while the threshold is being set, then "active" or "quiet".
-        """
+        """Take a monitored iteration: "collecting" while the threshold is being set, then "active" or "quiet"."""
         value = self.value(observation)
         if self.threshold is not None:
             return self.count(value >= self.threshold)

@@ -34,18 +34,12 @@ class LearningSignal(Stateful):
         self.values = []
 
     def value(self, merge: DueMerge) -> float:
-        """Return the signal of one merge.
-
-        :param merge: the merge that is due.
-        """
+        """Return the signal of one merge."""
         planned = self.divided_by == "planned" and merge.interval is not None
         return merge.movement / (merge.interval if planned and merge.interval else merge.elapsed)
 
     def update(self, merge: DueMerge) -> float:
-        """Add the signal of one merge and return it.
-
-        :param merge: the merge that is due.
-        """
+        """Add the signal of one merge and return it."""
         value = self.value(merge)
         self.values.append(value)
         if self.window is not None:
