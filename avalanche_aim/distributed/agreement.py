@@ -18,8 +18,6 @@ REFUSED = ("AGEMPlugin", "GEMPlugin", "MIRPlugin")
 def check_agreement(strategy: Any, skipped: Any) -> None:
     """Refuse processes that train something else, and plugins that cannot be shared out.
 
-    :param strategy: the training strategy, at the beginning of an experience.
-    :param skipped: the plugin that asks.
     :raises ValueError: on every process; the message says what differs, and where.
     """
     if refused := [type(plugin).__name__ for plugin in strategy.plugins if type(plugin).__name__ in REFUSED]:
@@ -41,11 +39,7 @@ def check_agreement(strategy: Any, skipped: Any) -> None:
 
 
 def check_weights(model: Any) -> None:
-    """Refuse processes whose weights have come apart.
-
-    :param model: the model; of a sharded one no process has the same.
-    :raises ValueError: on every process, if they differ.
-    """
+    """Refuse processes whose weights have come apart, with a ValueError on each; sharded ones are nowhere the same."""
     if not is_sharded(model):
         checksum = zlib.crc32(b"".join(content(weight) for weight in model.parameters() if weight.requires_grad))
         check_same({"weights": checksum}, "a plugin or a criterion must not depend on the process")

@@ -55,19 +55,12 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
     @classmethod
     def of(cls, strategy: Any) -> "DataParallel":
-        """Return the plugin of a strategy, or one that does nothing if it has none.
-
-        :param strategy: the strategy.
-        """
+        """Return the plugin of a strategy, or one that does nothing if it has none."""
         return next((plugin for plugin in strategy.plugins if isinstance(plugin, cls)), None) or cls()
 
     @classmethod
     def check(cls, strategy: Any) -> None:
-        """Refuse to train in several processes that do not know of each other.
-
-        :param strategy: the strategy.
-        :raises ValueError: if nothing averages its gradients.
-        """
+        """Refuse, with a ValueError, to train in several processes whose gradients nothing averages."""
         wrapped = isinstance(strategy.model, DistributedDataParallel)
         if world_size() > 1 and not wrapped and not any(isinstance(plugin, cls) for plugin in strategy.plugins):
             raise ValueError(f"expected something that averages the gradients of {world_size()} processes, got none; "
@@ -84,8 +77,6 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         """Return an output of the model whose gradient is weighed, so that all rows of the common batch count alike.
 
         On the gradient, not on the loss: penalties on the weights keep their own measure.
-
-        :param output: of this process's rows, or some of them.
         """
         weight = 1.0 if self.rows is None else self.rows.weight
         if weight == 1.0 or not output.requires_grad:
@@ -94,10 +85,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         return output.view_as(output)  # hooks of others see the gradient before
 
     def common(self, loss: Tensor) -> Tensor:
-        """Return the loss of the common batch, whose gradient goes to this process's loss.
-
-        :param loss: the mean over this process's rows.
-        """
+        """Return the loss of the common batch; its gradient goes to this process's loss, the mean over its own rows."""
         return loss if self.rows is None else _Common.apply(loss, self.rows.weight)
 
     def deferred(self) -> AbstractContextManager[None]:
@@ -107,11 +95,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
     @contextmanager
     def passing(self, strategy: Any, batch: Any) -> Iterator[None]:
-        """Pass this process's rows of a batch that all processes have.
-
-        :param strategy: the strategy, whose batch it becomes.
-        :param batch: a list of tensors.
-        """
+        """Pass this process's rows of a batch, a list of tensors, that all processes have."""
         before = self.rows
         if self._engine is not None and world_size() > 1:
             self.rows = Rows(len(batch[0]))
@@ -129,11 +113,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
                 reshard(strategy.model)
 
     def keep_first(self, strategy: Any, rows: int) -> None:
-        """Leave all but the first rows of the common batch out of this iteration.
-
-        :param strategy: the strategy, before its forward pass.
-        :param rows: how many stay.
-        """
+        """Leave all but the first rows of the common batch out of this iteration, before its forward pass."""
         if self.rows is not None:
             self.rows = Rows(rows)
             rows = max(1, self.rows.count)
@@ -144,9 +124,6 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
         :param model: what works; one that is sharded works on all rows in all processes, since each of its passes needs
             all of them.
-        :param rows: the same on all processes.
-        :param work: gives a result for each of some rows.
-        :return: the results for all rows, on all processes.
         """
         if self.rows is None or is_sharded(model):
             return work(rows)
@@ -156,11 +133,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         return results
 
     def before_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Begin with the same random streams on all processes, and with batches for all of them.
-
-        :raises ValueError: if another plugin is listed before this one, or the launcher's processes don't know of
-            each other.
-        """
+        """Begin with the same random streams on all processes, and with batches for all of them."""
         check_joined()
         if world_size() == 1:
             return
@@ -173,10 +146,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         strategy.train_mb_size *= world_size()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Begin with the first process's weights, also those that the model has only now.
-
-        :raises ValueError: for processes that train something else, and for plugins that cannot be shared out.
-        """
+        """Begin with the first process's weights, also new ones of the model; refuse what cannot be shared out."""
         self._close(strategy)
         if world_size() > 1:
             check_agreement(strategy, self)
@@ -204,10 +174,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
             strategy.mb_output = self.weighed(strategy.mb_output)
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Show the loss of the common batch; the others add theirs after it.
-
-        :raises ValueError: if a plugin has added rows of its own.
-        """
+        """Show the loss of the common batch, to which other plugins add theirs; refuse rows that one has added."""
         if self.rows is None:
             return
         if len(strategy.mb_output) != max(1, self.rows.count):
@@ -217,10 +184,7 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
         strategy.loss = self.common(strategy.loss)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Check that the processes have not come apart.
-
-        :raises ValueError: if their weights differ.
-        """
+        """Check that the processes have not come apart."""
         if world_size() > 1:
             self.rows = None
             check_weights(strategy.model)
@@ -302,8 +266,6 @@ class DataParallel(SupervisedPlugin, supports_distributed=True):  # type: ignore
 def prepared(accelerator: Any, model: nn.Module) -> nn.Module:
     """Let Accelerate prepare a model, in its mixed precision.
 
-    :param accelerator: the accelerator.
-    :param model: the model.
     :raises ValueError: if it asks for FSDP, which a model is prepared for before its optimizer is made.
     """
     if accelerator.distributed_type == "FSDP":

@@ -19,7 +19,6 @@ def init_process_group(timeout: timedelta = timedelta(minutes=30)) -> torch.devi
     connection, or the launcher ends them; the timeout is for one that hangs.
 
     :param timeout: how long a process waits for the others before it raises an error.
-    :return: where this process is to train: its own accelerator, or the CPU.
     :raises ValueError: if the process group cannot be made, or the launcher is set up for FSDP.
     """
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes"):
@@ -39,10 +38,7 @@ def init_process_group(timeout: timedelta = timedelta(minutes=30)) -> torch.devi
 
 
 def check_joined() -> None:
-    """Refuse to train alone where a launcher has started several processes.
-
-    :raises ValueError: if this one has joined no process group.
-    """
+    """Refuse, with a ValueError, to train alone where a launcher has started several processes."""
     started = os.environ.get("WORLD_SIZE", "1")
     if world_size() == 1 and started.isdigit() and int(started) > 1:
         raise ValueError(f"expected a process group of the {started} processes that the launcher started, got none, so "
@@ -72,10 +68,7 @@ def is_main_process() -> bool:
 
 
 def broadcast(value: T) -> T:
-    """Return the main process's value, so that all processes decide alike even where floats differ in the last bit.
-
-    :param value: anything that can be pickled.
-    """
+    """Return the main process's value, so that all processes decide alike even where floats differ in the last bit."""
     if world_size() == 1:
         return value
     values = [value]
@@ -84,18 +77,12 @@ def broadcast(value: T) -> T:
 
 
 def on_main_process(work: Callable[[], T]) -> T:
-    """Call a function on the main process alone, and return its result on all processes.
-
-    :param work: the function; its result can be pickled.
-    """
+    """Call a function on the main process alone, and return its result, which can be pickled, on all processes."""
     return broadcast(work() if is_main_process() else None)  # type: ignore[return-value]
 
 
 def gathered(value: T) -> list[T]:
-    """Return what each process has, on all processes.
-
-    :param value: this process's, which can be pickled.
-    """
+    """Return what each process has, which can be pickled, on all processes."""
     values = [value] * world_size()
     if world_size() > 1:
         distributed.all_gather_object(values, value)
@@ -104,10 +91,7 @@ def gathered(value: T) -> list[T]:
 
 @torch.no_grad()
 def broadcast_(tensors: Iterable[Tensor]) -> None:
-    """Put the main process's values in the place of all others'.
-
-    :param tensors: weights or buffers, in the same order on all processes.
-    """
+    """Put the main process's values in the place of all others'; the tensors come in the same order everywhere."""
     for tensor in tensors:
         value = tensor.detach().contiguous()
         distributed.broadcast(value, 0)
@@ -116,10 +100,7 @@ def broadcast_(tensors: Iterable[Tensor]) -> None:
 
 
 def summed(value: float) -> float:
-    """Return the sum of a number over all processes.
-
-    :param value: this process's.
-    """
+    """Return the sum of a number over all processes."""
     if world_size() == 1:
         return value
     total = torch.tensor(value, dtype=torch.float64, device=_device())
@@ -130,8 +111,6 @@ def summed(value: float) -> float:
 def check_same(values: dict[str, Any], remedy: str) -> None:
     """Refuse what is not the same on all processes.
 
-    :param values: plain data by what they are.
-    :param remedy: what to do.
     :raises ValueError: on every process, if one differs; the message names it.
     """
     found = gathered(values)

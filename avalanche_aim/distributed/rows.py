@@ -17,10 +17,7 @@ from .processes import check_same, rank, world_size
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a common batch that are this process's: every ``world_size``-th.
-
-    :param total: rows of the whole batch.
-    """
+    """The rows of a common batch of ``total`` rows that are this process's: every ``world_size``-th."""
 
     total: int
 
@@ -40,17 +37,11 @@ class Rows:
         return self.count * world_size() / self.total
 
     def own(self, rows: Any) -> Any:
-        """Return this process's of all rows, or the last one, whose weight is zero, where it has none.
-
-        :param rows: a list or a tensor.
-        """
+        """Return this process's of a list or tensor, or the last row, whose weight is zero, where it has none."""
         return rows[rank() :: world_size()] if self.count else rows[-1:]
 
     def gather(self, own: Tensor) -> Tensor:
-        """Return all rows, in their order.
-
-        :param own: this process's, as :meth:`own` returned them.
-        """
+        """Return all rows, in their order, from what :meth:`own` gave each process."""
         padded = own.new_zeros((self.most, *own.shape[1:]))
         padded[: self.count] = own[: self.count]
         parts = [torch.empty_like(padded) for _ in range(world_size())]
@@ -62,8 +53,6 @@ class OwnBatches:
     """A batch sampler that gives this process's rows of each batch.
 
     That all processes draw the same rows is checked after 1, 2, 3, 5, 9, 17, … batches, for all of them.
-
-    :param batches: the common batches, of row numbers.
     """
 
     def __init__(self, batches: Any) -> None:
@@ -142,20 +131,14 @@ class SharedLoader:
 
 
 def is_shared(loader: Any) -> bool:
-    """Whether a loader is shared out already, perhaps inside another one (in an epoch before).
-
-    :param loader: the loader.
-    """
+    """Whether a loader is shared out already, perhaps inside another one (in an epoch before)."""
     while loader is not None and not isinstance(loader, SharedLoader):
         loader = vars(loader).get("loader")
     return loader is not None
 
 
 def ordered_as_alone(loader: Any) -> Any:
-    """Return a loader that draws its rows as without a process group, where Avalanche itself draws them in one order.
-
-    :param loader: of torch, or of Avalanche, in a process group of one.
-    """
+    """Return a loader whose rows come as without a process group, where Avalanche draws them in one order for all."""
     if isinstance(loader, MultiDatasetDataLoader) and loader.distributed_sampling:
         return _Avalanche(loader, lambda batches: batches)
     return loader

@@ -21,27 +21,18 @@ WHOLE = {
 
 
 def all_weights(model: Any) -> Iterator[Tensor]:
-    """Return all weights of a model, those that a LanguageModel hides as well.
-
-    :param model: the model.
-    """
+    """Return all weights of a model, those that a LanguageModel hides as well."""
     weights: Iterator[Tensor] = getattr(model, "backbone", model).parameters()
     return weights
 
 
 def is_sharded(model: Any) -> bool:
-    """Whether some weight of a model is spread over processes.
-
-    :param model: the model.
-    """
+    """Whether some weight of a model is spread over processes."""
     return any(map(task_vectors.is_sharded, all_weights(model)))
 
 
 def reshard(model: Any) -> None:
-    """Drop the whole weights that a pass without gradient leaves in memory, and that merges would not change.
-
-    :param model: a sharded model.
-    """
+    """Drop the whole weights that a pass without gradient leaves in memory, and that merges would not change."""
     from torch.distributed.fsdp import FSDPModule
 
     for module in getattr(model, "backbone", model).modules():
@@ -50,11 +41,7 @@ def reshard(model: Any) -> None:
 
 
 def check_sharded(strategy: Any) -> None:
-    """Refuse plugins that need whole weights beside a sharded model, and one of which only a part is sharded.
-
-    :param strategy: the training strategy.
-    :raises ValueError: if there are any; the message names them.
-    """
+    """Refuse plugins that need whole weights beside a sharded model, and one of which only a part is sharded."""
     trained = {name: p for name, p in strategy.model.named_parameters() if p.requires_grad}
     if left := [name for name, weight in trained.items() if not task_vectors.is_sharded(weight)]:
         raise ValueError(f"expected a model whose trainable weights are all sharded, since fully_shard reduces no "

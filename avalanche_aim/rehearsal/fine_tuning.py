@@ -7,7 +7,7 @@ new task, dominates the "memory" update: with the memory's gradients set to zero
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
@@ -61,15 +61,13 @@ class MemoryFineTuning:
         A step whose loss or gradient is not finite is not taken and ends the fine-tuning, so that it spoils neither
         the weights nor the optimizer's moments; the last loss returned is then not finite.
 
-        :param optimizer: the training optimizer.
-        :param weights: the trainable tensors, whose gradients are clipped together.
         :param gradients: draws a memory batch, makes its gradients, and returns its loss; where it makes none (an
             overflow in fp16), no step is taken.
-        :param iterations: optimizer steps to take.
         :return: the loss of each step, taken before it.
         """
         losses: list[float] = []
-        with self._optimizer_state(optimizer), _scaled_rates(optimizer, self.lr_factor), kept_gradients(weights):
+        scaled = changed_rates(optimizer, lambda group: group["lr"] * self.lr_factor)
+        with self._optimizer_state(optimizer), scaled, kept_gradients(weights):
             for _ in range(iterations):
                 optimizer.zero_grad()
                 value = gradients()
@@ -87,18 +85,11 @@ class MemoryFineTuning:
         drop_non_finite(self._own)
 
     def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
-        """Return the own optimizer state; with the other choices it is empty.
-
-        :param weights: the trainable tensors, whose order it follows.
-        """
+        """Return the own optimizer state, in the order of the trainable tensors; with the other choices it is empty."""
         return {"own": [dict(self._own.get(w, {})) for w in weights]}
 
     def load_state_dict(self, state: dict[str, Any], weights: list[Tensor]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        :param weights: the trainable tensors; none before training has begun, and then nothing is taken.
-        """
+        """Restore what :meth:`state_dict` returned; nothing where there are no weights, before training has begun."""
         own = dict(zip(weights, state["own"], strict=bool(weights)))
         self._own = defaultdict(dict, {weight: moments for weight, moments in own.items() if moments})
 
@@ -124,12 +115,12 @@ def _clip(weights: list[Tensor], max_norm: float) -> Tensor:
 
 
 @contextmanager
-def _scaled_rates(optimizer: Optimizer, factor: float) -> Iterator[None]:
-    """Multiply the learning rates, and put them back afterwards."""
+def changed_rates(optimizer: Optimizer, rate: Callable[[Mapping[str, Any]], float]) -> Iterator[None]:
+    """Give each group of weights another learning rate, and its own back afterwards."""
     rates = [group["lr"] for group in optimizer.param_groups]
     try:
         for group in optimizer.param_groups:
-            group["lr"] = group["lr"] * factor
+            group["lr"] = rate(group)
         yield
     finally:
         for group, rate in zip(optimizer.param_groups, rates, strict=True):

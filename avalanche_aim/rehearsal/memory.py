@@ -63,20 +63,13 @@ class RehearsalMemory(ExemplarsBuffer):
         return sum(len(rows) for rows in self.selected)
 
     def examples_of(self, length: int, labels: int = 0) -> int:
-        """How many examples of an experience are kept.
-
-        :param length: the experience's number of examples.
-        :param labels: of its distinct targets.
-        """
+        """How many examples of an experience of so many examples and distinct targets are kept."""
         # rounding first: 0.29 * 100 is 28.999…
         size = self.size if isinstance(self.size, int) else int(round(self.size * length, 6))
         return min(max(size, self.per_label * labels), length)
 
     def add(self, dataset: Any) -> None:
-        """Keep the share of one more experience.
-
-        :param dataset: its ``AvalancheDataset``; balanced over ``dataset.targets`` where it has them.
-        """
+        """Keep the share of one more experience's data, balanced over its ``targets`` where it has them."""
         labelled = hasattr(dataset, "targets")
         targets = [int(target) for target in dataset.targets] if labelled else list(range(len(dataset)))
         size = self.examples_of(len(dataset), len(set(targets)) if labelled else 0)
@@ -99,19 +92,11 @@ class RehearsalMemory(ExemplarsBuffer):
             self.buffer: Any = kept if len(self) == len(rows) else self.buffer.concat(kept)
 
     def choose(self, targets: Sequence[int], size: int) -> list[int]:
-        """Choose which rows of an experience are kept; a memory of your own may choose otherwise.
-
-        :param targets: of the experience's examples.
-        :param size: how many to keep.
-        """
+        """Choose which rows of an experience are kept, by their targets; a memory of your own may choose otherwise."""
         return balanced_choice(targets, size, self._generator)
 
     def pre_adapt(self, agent_state: Any, exp: Any) -> None:
-        """Remember the task before this experience's, if some of it was still expected.
-
-        :param agent_state: the training strategy.
-        :param exp: the experience that begins.
-        """
+        """Remember the task before this experience's, if some of it was still expected."""
         if self.pending and Task.of(exp).origin is not self._task:
             self._close(agent_state)
 
@@ -135,11 +120,7 @@ class RehearsalMemory(ExemplarsBuffer):
             self._close(agent_state)
 
     def remember(self, agent_state: Any, dataset: Any) -> None:
-        """Keep the share of a task that has ended.
-
-        :param agent_state: the training strategy.
-        :param dataset: the task's data.
-        """
+        """Keep the share of a task that has ended."""
         self.add(dataset)
 
     def knows(self, experience: Any) -> bool:
@@ -186,7 +167,6 @@ class RehearsalMemory(ExemplarsBuffer):
     ) -> None:
         """Restore what :meth:`state_dict` returned.
 
-        :param state: the state.
         :param past: the experiences that were trained on, in order.
         :param buffer: the data that was in ``buffer``.
         :param pending: the data that was in ``pending``.
@@ -210,17 +190,13 @@ class RehearsalMemory(ExemplarsBuffer):
             self.buffer = buffer
 
     def resize(self, strategy: Any, new_size: int) -> None:
-        """Refused: past shares are fixed.
-
-        :raises NotImplementedError: always.
-        """
+        """Refused with a NotImplementedError: past shares are fixed."""
         raise NotImplementedError("a RehearsalMemory keeps a share of each experience; choose the share when making it")
 
     def batch(self, size: int, generator: torch.Generator, among: Sequence[int] | None = None) -> Any:
         """Draw a random batch without replacement.
 
         :param size: examples; all where there are fewer.
-        :param generator: the only source of randomness for the choice.
         :param among: the memory's rows to choose from, counted over all experiences; all of them by default.
         :return: the collated batch, as the strategy's data loader would give it.
         """

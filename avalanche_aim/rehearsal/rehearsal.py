@@ -109,10 +109,7 @@ class Rehearsal:
             self._noise[name] = RandomStream(stream_seed(seed, f"noise {name}"))
 
     def start(self, weights: Sequence[Tensor]) -> None:
-        """An experience with something to rehearse begins; nothing to do here.
-
-        :param weights: the trainable weights, as the past experiences have left them.
-        """
+        """An experience begins, with weights as the past ones have left them; nothing to do here."""
 
     def penalty(self, weights: Sequence[Tensor]) -> Tensor | None:
         """What is added to the loss of a memory iteration, with gradient; None for nothing."""
@@ -123,11 +120,7 @@ class Rehearsal:
         return self._watched_loss(engine, "monitored", self.places()[0])
 
     def held_out_loss(self, engine: Engine) -> float:
-        """The loss of one batch of rows that are never rehearsed, without gradient.
-
-        :param engine: the training.
-        :raises ValueError: if no row is held out.
-        """
+        """The loss of one batch of rows that are never rehearsed, without gradient; a ValueError if there are none."""
         rows = self.places()[1]
         if not rows:
             raise ValueError(f"held_out_loss: expected rows that are held out, got none of {len(self.memory)} with "
@@ -135,13 +128,7 @@ class Rehearsal:
         return self._watched_loss(engine, "held out", rows)
 
     def fine_tune(self, engine: Engine, weights: list[Tensor], iterations: int) -> list[float]:
-        """Fine-tune on the memory, in place.
-
-        :param engine: the training.
-        :param weights: its trainable weights.
-        :param iterations: optimizer steps to take.
-        :return: the loss of each step, taken before it, without the penalty.
-        """
+        """Fine-tune on the memory, in place; returns the loss of each step, taken before it, without the penalty."""
         training: list[Tensor | None] | None = [w.grad for w in weights] if self.measures_cosine else None
 
         def gradients() -> Tensor:
@@ -183,11 +170,7 @@ class Rehearsal:
         return [row for row in range(first) if row not in held], sorted(held)
 
     def held_places(self, rows: int, count: int) -> Iterable[int]:
-        """Choose which rows of an experience are held out: some that are spread evenly over it.
-
-        :param rows: how many the memory has of it.
-        :param count: how many to hold out.
-        """
+        """Choose which ``count`` of an experience's rows are held out: some that are spread evenly over it."""
         return ((2 * i + 1) * rows // (2 * count) for i in range(count))
 
     def state_dict(self, weights: list[Tensor]) -> dict[str, Any]:
@@ -201,11 +184,7 @@ class Rehearsal:
         }
 
     def load_state_dict(self, state: dict[str, Any], weights: list[Tensor]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        :param weights: the trainable weights; none before training has begun.
-        """
+        """Restore what :meth:`state_dict` returned; before training has begun there are no weights."""
         for name in STREAMS:
             self._rows[name].set_state(state["rows"][name])
             self._noise[name].load_state_dict(state["noise"][name])

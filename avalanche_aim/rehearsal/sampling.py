@@ -13,9 +13,7 @@ def balanced_choice(targets: Sequence[Hashable], size: int, generator: torch.Gen
     where the size allows, counts differ by at most one among targets that still have examples, and where all
     targets are distinct the choice is uniform.
 
-    :param targets: the target of each example.
     :param size: examples to choose; all are chosen where there are fewer.
-    :param generator: the only source of randomness.
     :return: positions in ``targets``, ascending.
     """
     groups: dict[Hashable, list[int]] = defaultdict(list)

@@ -11,7 +11,6 @@ class Task:
     """What the method takes for one task.
 
     :param origin: what identifies it: an experience, or None for a stream whose task boundaries are not known.
-    :param number: of the task.
     :param parts: how many experiences it has; None where nobody says.
     """
 
@@ -45,8 +44,5 @@ class TaskProgress:
         return first
 
     def ended(self, experience: Any) -> bool:
-        """Whether the task ends with this experience; never, as far as is known, without task boundaries.
-
-        :param experience: the experience that was begun last.
-        """
+        """Whether the task ends with the experience begun last; never, as far as is known, without task boundaries."""
         return self.parts == Task.of(experience).parts

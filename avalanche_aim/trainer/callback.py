@@ -48,10 +48,8 @@ class AIMCallback(Method, TrainerCallback):
     def bind(self, trainer: Any, label_column: str | None = None) -> "AIMCallback":
         """Take part in a Trainer's next trainings. A Trainer does not tell its callbacks of itself, hence this call.
 
-        :param trainer: a ``transformers.Trainer``, or one of TRL's.
         :param label_column: the column of ``train_dataset`` over whose values the memory is balanced; by default
             "label", or "labels" where it holds one value a row, and without these rows are kept at random.
-        :return: this callback.
         :raises TypeError: if it is no Trainer, or the memory no :class:`~avalanche_aim.RehearsalMemory`.
         :raises ValueError: for a Trainer that cannot be served, or that has another AIMCallback.
         """

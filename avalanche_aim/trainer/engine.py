@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..rehearsal.fine_tuning import changed_rates
 from ..training.passing import refused_as
 
 COUNTED = ("_metrics", "_total_train_tokens")
@@ -22,9 +23,6 @@ class TrainerEngine:
     A batch is a list of one field, the rows. An iteration is an optimizer step, so that a memory batch has as many rows
     as all accumulated batches of all processes together, and is passed in parts of their size. Each process takes its
     share of the rows; where they don't go round, the first ones are taken again, as Accelerate does with a last batch.
-
-    :param trainer: the Trainer, whose training has begun.
-    :param collate: makes a batch of rows, as the data loader does.
     """
 
     def __init__(self, trainer: Any, collate: Callable[[list[Any]], Any]) -> None:
@@ -89,23 +87,13 @@ class TrainerEngine:
             for weight in self.weights:
                 weight.grad = None
 
-    @contextmanager
-    def at_peak(self) -> Iterator[None]:
+    def at_peak(self) -> AbstractContextManager[None]:
         """Put learning rates back to where their decay began: at its end a memory fine-tuning would change nothing."""
-        groups = self.optimizer.param_groups
-        rates = [group["lr"] for group in groups]
-        try:
-            for group in groups:
-                group["lr"] = group.get("initial_lr", group["lr"])
-            yield
-        finally:
-            for group, rate in zip(groups, rates, strict=True):
-                group["lr"] = rate
+        return changed_rates(self.optimizer, lambda group: group.get("initial_lr", group["lr"]))
 
     def loss(self, batch: Any, at_once: int | None = None) -> Tensor:
         """Return the loss of a batch, in all processes; the gradients of all parts but the last are made already.
 
-        :param batch: from the memory.
         :param at_once: examples of a part, in all processes; all of them by default.
         :raises ValueError: if the Trainer cannot pass such a batch, though it does its own.
         """
@@ -116,19 +104,12 @@ class TrainerEngine:
             return self._mean_value(self._loss(parts, len(rows)))
 
     def collated(self, rows: list[Any]) -> Any:
-        """Return a batch as the model takes it.
-
-        :param rows: its rows.
-        :raises ValueError: if the collator cannot make one.
-        """
+        """Return a batch as the model takes it; a ValueError if the collator cannot make one."""
         with self._passing("collator"):
             return self._collated(rows)
 
     def backward(self, loss: Tensor) -> None:
-        """Make the gradients of a loss; none where they overflow in fp16.
-
-        :param loss: from :meth:`loss`.
-        """
+        """Make the gradients of a loss from :meth:`loss`; none where they overflow in fp16."""
         accelerator = self.trainer.accelerator
         accelerator.backward(loss)
         if accelerator.scaler is not None:
@@ -139,10 +120,7 @@ class TrainerEngine:
                 self.optimizer.zero_grad(set_to_none=True)
 
     def mean(self, value: float) -> float:
-        """Return the mean over all processes.
-
-        :param value: this process's.
-        """
+        """Return the mean over all processes."""
         if self._processes == 1:
             return value
         return float(self._mean(torch.tensor(value, dtype=torch.float64, device=self.device)))

@@ -9,7 +9,6 @@ NEEDED = ("_get_num_items_in_batch", "_prepare_inputs", "compute_loss", "loss_is
 def check_trainer(trainer: Any) -> None:
     """Refuse a Trainer in which merging would do nothing, or something wrong.
 
-    :param trainer: the Trainer.
     :raises TypeError: if it is none, or of another release of Transformers.
     :raises ValueError: if it cannot be served.
     """

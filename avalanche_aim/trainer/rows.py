@@ -41,11 +41,7 @@ class Rows:
 
 
 def check_numbered(dataset: Any) -> None:
-    """Refuse a data set without numbered rows, of which none could be kept for the memory.
-
-    :param dataset: the data set that a Trainer trains on.
-    :raises ValueError: if it is one.
-    """
+    """Refuse, with a ValueError, a data set without numbered rows: none could be kept for the memory."""
     numbered = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
     if not numbered or isinstance(dataset, IterableDataset):
         raise ValueError(
@@ -59,8 +55,6 @@ def label_numbers(dataset: Any, column: str | None) -> list[int] | None:
     """Number the labels of a data set, one for each row.
 
     :param dataset: the data set that a Trainer was given, before it removes columns.
-    :param column: which column holds labels; by default "label", or "labels" where it holds one value a row.
-    :return: the numbers, or None if no column was named and there is none of these.
     :raises ValueError: if there is no such column.
     """
     columns = getattr(dataset, "column_names", None)

@@ -16,19 +16,12 @@ SAMPLED = 16
 
 
 def folder_of(trainer: Any) -> Path:
-    """Return where a Trainer saves its current step.
-
-    :param trainer: the Trainer.
-    """
+    """Return where a Trainer saves its current step."""
     return Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}"
 
 
 def check_rows(rows: Iterable[Any]) -> None:
-    """Refuse rows that a checkpoint cannot hold.
-
-    :param rows: some rows of a data set.
-    :raises ValueError: if they hold anything but numbers, text and tensors.
-    """
+    """Refuse, with a ValueError, rows that hold what a checkpoint cannot: other than numbers, text and tensors."""
     try:
         plain(list(rows))
     except TypeError as error:
@@ -39,21 +32,13 @@ def check_rows(rows: Iterable[Any]) -> None:
 
 
 def save(trainer: Any, weights: Iterable[Tensor], state: dict[str, Any]) -> None:
-    """Write a file beside the Trainer's newest checkpoint.
-
-    :param trainer: the Trainer.
-    :param weights: those that are trained.
-    :param state: what the method depends on.
-    """
+    """Write what the method depends on beside the Trainer's newest checkpoint."""
     write(folder_of(trainer) / FILE, {"weights": _sample(weights), "step": trainer.state.global_step, **state})
 
 
 def load(trainer: Any, weights: Iterable[Tensor]) -> Checkpoint:
     """Read the file beside the checkpoint that a Trainer has resumed from, which callbacks aren't told.
 
-    :param trainer: the Trainer, resumed.
-    :param weights: those that are trained, resumed.
-    :return: the checkpoint, whose state is the method's.
     :raises ValueError: if there is none, or it is another run's.
     """
     asked, step = trainer.args.resume_from_checkpoint, trainer.state.global_step

@@ -41,12 +41,7 @@ class DataOrder(Stateful, SupervisedPlugin, supports_distributed=True):  # type:
 
 
 class OrderedLoader:
-    """A data loader that draws from the stream of a :class:`DataOrder`, and is itself in all else.
-
-    :param loader: the loader.
-    :param order: whose stream.
-    :param device: the accelerator whose generator is swapped as well as the CPU's.
-    """
+    """A data loader that draws from the stream of a :class:`DataOrder`, and is itself in all else."""
 
     def __init__(self, loader: Any, order: DataOrder, device: torch.device) -> None:
         self.loader = loader

@@ -19,7 +19,6 @@ class StrategyEngine:
 
     Gradients are made as :class:`~avalanche_aim.GradientStep` makes the training's: in micro-batches, scaled for fp16.
 
-    :param strategy: the training strategy.
     :param publisher: the plugin in whose name numbers are published.
     """
 
@@ -56,7 +55,6 @@ class StrategyEngine:
         """Return the loss of a batch, of which each process passes its own rows.
 
         :param batch: from the memory, the same in all processes.
-        :param at_once: examples of a micro-batch.
         :raises ValueError: if the strategy cannot pass such a batch, though it does its own.
         """
         self._step = GradientStep(at_once, scaler=self._training_step.scaler)
@@ -71,17 +69,11 @@ class StrategyEngine:
             return self._parallel.common(self._step.loss(self.strategy))
 
     def backward(self, loss: Tensor) -> None:
-        """Make the gradients of a loss.
-
-        :param loss: from :meth:`loss`.
-        """
+        """Make the gradients of a loss from :meth:`loss`."""
         self._step.backward(self.strategy, loss)
 
     def mean(self, value: float) -> float:
-        """Return the first process's value.
-
-        :param value: this process's.
-        """
+        """Return the first process's value."""
         return broadcast(value)
 
     @contextmanager
@@ -95,10 +87,7 @@ class StrategyEngine:
             strategy.mbatch, strategy.mb_output, strategy.loss = kept
 
     def publish(self, values: Mapping[str, float]) -> None:
-        """Publish metric values under ``AIM/``.
-
-        :param values: by name.
-        """
+        """Publish metric values under ``AIM/``."""
         for name, value in values.items():
             metric = MetricValue(self.publisher, f"AIM/{name}", value, self.strategy.clock.train_iterations)
             self.strategy.evaluator.publish_metric_value(metric)

@@ -57,17 +57,11 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore
 
     @classmethod
     def of(cls, strategy: Any) -> "GradientStep":
-        """Return the plugin of a strategy, or one that does nothing if it has none.
-
-        :param strategy: the training strategy.
-        """
+        """Return the plugin of a strategy, or one that does nothing if it has none."""
         return next((plugin for plugin in strategy.plugins if isinstance(plugin, cls)), None) or cls()
 
     def loss(self, strategy: Any) -> Tensor:
-        """Return the loss of the strategy's current batch; :meth:`backward` is to follow where gradients are made.
-
-        :param strategy: the strategy, whose optimizer's gradients are zero.
-        """
+        """Return the loss of the strategy's batch, its gradients zero; :meth:`backward` follows where they are made."""
         self.before_forward(strategy)
         strategy.mb_output = DataParallel.of(strategy).weighed(strategy.forward())
         self.after_forward(strategy)
@@ -75,11 +69,7 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore
         return loss
 
     def backward(self, strategy: Any, loss: Tensor) -> None:
-        """Make the gradients of a loss.
-
-        :param strategy: the strategy.
-        :param loss: from :meth:`loss`.
-        """
+        """Make the gradients of a loss from :meth:`loss`."""
         self.scaler.scale(loss).backward()
         self._unscale(strategy.optimizer)
 
@@ -88,10 +78,7 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore
         return {"scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
-
-        :param state: the state.
-        """
+        """Restore what :meth:`state_dict` returned."""
         self.scaler.load_state_dict(state["scaler"])
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -140,7 +127,8 @@ class GradientStep(SupervisedPlugin, supports_distributed=True):  # type: ignore
     def before_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Clip the gradients."""
         if math.isfinite(self.max_grad_norm):
-            torch.nn.utils.clip_grad_norm_(_weights(strategy.optimizer), self.max_grad_norm)
+            weights = [weight for group in strategy.optimizer.param_groups for weight in group["params"]]
+            torch.nn.utils.clip_grad_norm_(weights, self.max_grad_norm)
 
     def _unscale(self, optimizer: Any) -> None:
         if not self.scaler.is_enabled():
@@ -202,7 +190,3 @@ def _check_same(made: list[Tensor], outputs: list[Tensor]) -> None:
             "gradient in micro-batches is another than in the whole batch; a criterion that sums or weighs examples, "
             "or a plugin that adds a loss on the outputs (LwF, ER-ACE), needs micro_batch_size=None"
         )
-
-
-def _weights(optimizer: Any) -> list[Tensor]:
-    return [weight for group in optimizer.param_groups for weight in group["params"]]

@@ -20,8 +20,6 @@ def stream_seed(seed: int, name: str) -> int:
 
     It is a child of NumPy's ``SeedSequence``, as ``spawn`` makes them, with a key of its own for each name.
 
-    :param seed: the user's.
-    :param name: what the stream is for.
     :raises ValueError: for a seed that is not a whole number of 0 or more.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
@@ -35,8 +33,6 @@ class RandomStream:
 
     Inside ``with stream.on(device):`` every library draws from this stream; the global streams stay where they
     were, and the next ``with`` goes on where this one ended.
-
-    :param seed: where the stream begins.
     """
 
     def __init__(self, seed: int) -> None:
@@ -47,10 +43,7 @@ class RandomStream:
 
     @contextmanager
     def on(self, device: torch.device) -> Iterator[None]:
-        """Draw from this stream.
-
-        :param device: the accelerator whose generator is swapped as well as the CPU's.
-        """
+        """Draw from this stream; the generator of this accelerator is swapped as well as the CPU's."""
         outer, outer_numpy = random_state(device), get_bit_generator()
         set_bit_generator(self._numpy)  # reading and writing its numbers would take a quarter of a side pass
         try:
@@ -96,10 +89,7 @@ class RandomStream:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of the global random streams.
-
-    :param device: the accelerator whose generator is among them.
-    """
+    """Return the state of the global random streams, this accelerator's among them."""
     return {"numpy": np.random.get_state(), **_all_but_numpy(device)}
 
 
@@ -111,11 +101,7 @@ def _all_but_numpy(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Set the global random streams.
-
-    :param state: from :func:`random_state`.
-    :param device: the accelerator whose generator is among them.
-    """
+    """Set the global random streams to what :func:`random_state` returned."""
     if not 0 <= state["numpy"][2] <= 624:  # NumPy would read what lies beyond its state
         raise ValueError(f"expected NumPy's place in a state of 624 numbers, got {state['numpy'][2]!r:.80}")
     np.random.set_state(state["numpy"])
@@ -130,19 +116,12 @@ def _set_all_but_numpy(state: dict[str, Any], device: torch.device) -> None:
 
 
 def kept_random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of the global random streams as a checkpoint can hold it: NumPy's numbers as a tensor.
-
-    :param device: the accelerator whose generator is among them.
-    """
+    """Return :func:`random_state` as a checkpoint can hold it: NumPy's numbers as a tensor."""
     return _with_numpy(random_state(device), torch.from_numpy)
 
 
 def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Set the global random streams.
-
-    :param state: from :func:`kept_random_state`.
-    :param device: the accelerator whose generator is among them.
-    """
+    """Set the global random streams to what :func:`kept_random_state` returned."""
     set_random_state(_with_numpy(state, Tensor.numpy), device)
 
 
@@ -156,9 +135,6 @@ def set_mode(model: nn.Module, training: bool) -> None:
 
     They take some 4 µs a module, so milliseconds for a language model, and monitoring switches twice an iteration.
     Modules whose methods do no more than keep a flag get their flag; the others are switched by their own methods.
-
-    :param model: the model.
-    :param training: True for train mode.
     """
     _switch(model, training, [])
 

@@ -21,8 +21,6 @@ def halving(attempt: Callable[[int], T], size: int, remedy: str) -> tuple[T, int
     """Attempt something with ever fewer examples at a time, until memory suffices.
 
     :param attempt: takes a number of examples; has to leave no trace where it raises.
-    :param size: the number to begin with.
-    :param remedy: what to do where even one example is too much.
     :return: what the attempt returned, and the number it succeeded with.
     :raises RuntimeError: of the kind that was raised, where even one example is too much.
     """

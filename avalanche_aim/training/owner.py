@@ -16,8 +16,6 @@ class Owner:
     def check(self, strategy: Any, plugin: Any) -> None:
         """Refuse a strategy in which the plugin would do nothing, or something wrong.
 
-        :param strategy: the training strategy.
-        :param plugin: the plugin.
         :raises ValueError: for a second plugin of its kind, or a second strategy.
         :raises TypeError: for a strategy without an optimizer.
         """

@@ -13,12 +13,7 @@ LOST = ("gloo", "by peer", "NCCL", "TCPStore")
 
 @contextmanager
 def refused_as(words: str, remedy: str = "") -> Iterator[None]:
-    """Turn what a batch of the memory makes fail inside into one error, but for memory or processes that are gone.
-
-    :param words: who cannot take part, and why.
-    :param remedy: what to do, where that can be said.
-    :raises ValueError: for that.
-    """
+    """Turn what a batch of the memory makes fail inside into one error, but for memory or processes that are gone."""
     try:
         yield
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -28,10 +23,7 @@ def refused_as(words: str, remedy: str = "") -> Iterator[None]:
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether an error says that another process does not answer.
-
-    :param error: the error.
-    """
+    """Whether an error says that another process does not answer."""
     if not (distributed.is_available() and distributed.is_initialized() and isinstance(error, RuntimeError)):
         return False
     return isinstance(error, distributed.DistError) or any(word in str(error) for word in LOST)

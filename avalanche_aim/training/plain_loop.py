@@ -18,11 +18,7 @@ class PlainLoop:
         for number, batches in enumerate(tasks):
             loop.train(merging, batches, number)
 
-    :param model: the model.
-    :param optimizer: its optimizer.
     :param criterion: (output, targets) → loss, a mean over examples.
-    :param batch_size: examples of a batch.
-    :param device: where batches are passed through the model.
     """
 
     def __init__(
@@ -43,12 +39,7 @@ class PlainLoop:
         self.training_loss = torch.zeros(())
 
     def train(self, merging: IterativeMerging, batches: Iterable[Any], experience: int) -> None:
-        """Train on one experience.
-
-        :param merging: the method.
-        :param batches: (inputs, targets), one for each iteration.
-        :param experience: the experience's number.
-        """
+        """Train on one experience, with one batch of (inputs, targets) for each iteration."""
         self.iterations = len(batches) if isinstance(batches, Sized) else None
         self.model.train()
         merging.start(self, experience)
@@ -64,7 +55,6 @@ class PlainLoop:
     def loss(self, batch: Any, at_once: int | None = None) -> Tensor:
         """Return the loss of a batch; the gradients of all parts but the last are made already.
 
-        :param batch: inputs, targets, and whatever follows.
         :param at_once: examples of a part; all of them by default.
         """
         inputs, targets = (field.to(self.device) for field in batch[:2])
@@ -78,17 +68,11 @@ class PlainLoop:
         return total
 
     def backward(self, loss: Tensor) -> None:
-        """Make the gradients of a loss.
-
-        :param loss: from :meth:`loss`.
-        """
+        """Make the gradients of a loss from :meth:`loss`."""
         loss.backward()
 
     def mean(self, value: float) -> float:
-        """There is one process.
-
-        :param value: a number.
-        """
+        """Return the value: there is one process."""
         return value
 
     @contextmanager
