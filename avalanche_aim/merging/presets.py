@@ -129,7 +129,7 @@ _THIRDS = replace(_SETTLED, schedule=Part(SharesOfTask, {"merges": 3}), weights=
 PRESETS: dict[str, Preset] = {
     "paper": _PAPER,
     # A fifth of the memory iterations, four times as long: shorter ones leave merges to undo training, and smaller
-    # batches did worse for the same number of examples (docs/cost.md).
+    # batches did worse for the same number of examples.
     "economical": replace(
         _PAPER,
         rehearsal={
