@@ -230,7 +230,7 @@ KINDS = (
     Kind("settings file", SETTINGS_FILES, _run_file, lambda content, to: put({"settings.yaml": content}, to),
     names=FIELDS,
          rewrites=("out",), share=3),
-    Kind("flags of run", flags(), _run_flags, names=(*FIELDS, *FLAGS, "settings"),
+    Kind("flags of run", flags(), _run_flags, names=(*FIELDS, *FLAGS, "settings", "plugins"),
     rewrites=("out",), share=2),
     Kind("other command lines", OTHERS, _others, names=("folder", "error:", "layouts", "comparison", "tokenizer")),
     Kind("history", edited(HISTORY.to_dict()), _history, names=("history",), share=2),
