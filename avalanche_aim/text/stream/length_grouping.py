@@ -18,7 +18,8 @@ class LengthGrouping(Stateful, SupervisedPlugin, supports_distributed=True):  # 
 
     The model trims a batch to its longest example, so like lengths mean less padding (``docs/measured/cost.md``).
     Transformers' ``LengthGroupedSampler`` makes the order: of every 50 batches' worth of examples, sorted by length,
-    batches are cut. Batches are then less varied than at random, which may cost accuracy where length goes with the label.
+    batches are cut. Batches are then less varied than at random, which may cost accuracy where length goes with the
+    label.
 
     :param seed: of the order; no other random stream is touched. Beside a :class:`~avalanche_aim.DataOrder`, whose
         place in the order checkpoints find again, its seed counts instead.
