@@ -1,7 +1,5 @@
 """An interval that is read off the run: docs/beyond.md tells how it did."""
 
-from typing import Any
-
 from avalanche_aim.merging import Observation, Schedule
 
 
@@ -20,16 +18,9 @@ class Turning(Schedule):
         self.growth, self.minimum = growth, minimum
         self.way: list[float] = []
 
-    def start(self) -> None:
-        super().start()
-        self.way = []
-
     def due(self, observation: Observation) -> str | None:
-        self.way.append(observation.movement)
-        t = len(self.way)
+        t = observation.elapsed
+        self.way = [*self.way[: t - 1], observation.movement]
         if t < self.minimum or t % 2 or self.way[-1] >= self.growth * self.way[t // 2 - 1]:
             return None
         return "turned"
-
-    def adapt(self, merge: Any) -> None:
-        self.way = []

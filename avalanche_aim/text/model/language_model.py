@@ -16,9 +16,10 @@ from ..stream.answer_key import Source
 from ..stream.encoding import AnswerSpace, Style, made_for, unpack
 from .adapters import add_lora, check_settings
 from .compiling import compile_layers, layers_of
+from .criteria import check_criterion, only_gold
 from .export import save_merged, save_model
 from .generation import MAX_NEW_TOKENS, answer
-from .limits import check_criterion, check_limits, check_start, only_gold
+from .limits import check_limits, check_start
 from .loading import check_adapter, checkpoint_layers, load_backbone, stays_put, store_frozen
 from .measuring import Finding, find
 from .model_card import Base, Training
